@@ -1,0 +1,234 @@
+/**
+ * The call stack of a task: callers, and boundaries to which it can be unwound.
+ *
+ * Whatever ends above a boundary leaves through it. To cancel is to choose a boundary: `Cancelled` is thrown in at the
+ * top, and what lies above the boundary is doomed, so that each frame, whether it ends with a value or an error, hands on
+ * nothing but `Cancelled` to the frame below. Kill is the boundary below the last frame. Kill, timeout, abort and group
+ * differ only in who asks, and in what the caller at the boundary sees.
+ *
+ * @module
+ */
+
+import { Cancelled, UnkillableError } from "./errors.ts";
+import type { FrameIterator } from "./_operation.ts";
+import type { Timer } from "./_timers.ts";
+import type { Task } from "./task.ts";
+
+/** What a coroutine is to do with what it gets when it goes on. */
+export const NEXT = 0;
+export const THROW = 1;
+export const RETURN = 2;
+
+/** A caller on a task's stack: the coroutine that goes on when what is above it has ended. */
+export class Frame {
+  /** Null in a boundary. */
+  readonly iterator: FrameIterator | null;
+  below: Frame | null;
+  /** Its distance from the bottom of the stack. */
+  depth: number;
+
+  constructor(iterator: FrameIterator | null, below: Frame | null) {
+    this.iterator = iterator;
+    this.below = below;
+    this.depth = below === null ? 0 : below.depth + 1;
+  }
+}
+
+/** A mark on the stack that everything above leaves through, and to which the stack can be unwound. */
+export abstract class Boundary extends Frame {
+  /** The next boundary below. */
+  outer: Boundary | null = null;
+  /** Its cancellation has been asked for; it is then pending until it is delivered or left. */
+  fired = false;
+  /** `Cancelled` has been thrown in above it. */
+  delivered = false;
+  /** Holds back what would unwind to a boundary below it. */
+  shielding = false;
+  /** Goes through shields, and closes frames instead of throwing into them. */
+  forced = false;
+  /** Behind the `AbortSignal` of the coroutines directly above it, if one was asked for. */
+  controller: AbortController | null = null;
+
+  constructor() {
+    super(null, null);
+  }
+
+  /** Why it was fired: the reason of the `Cancelled`, and what the caller at the boundary sees. */
+  get reason(): unknown {
+    return undefined;
+  }
+
+  /** Whether it will fire by itself one day. */
+  get armed(): boolean {
+    return false;
+  }
+
+  /** Its timer, if it has one, is not wanted any more. */
+  disarm(): void {}
+
+  /** Called when it is delivered. */
+  cancelling(): void {}
+
+  /**
+   * What was above has ended: how, stands in the task's `_mode` and `_inbox`, and can be changed there. A boundary that
+   * has more to do before it lets go enters again, with a frame of its own.
+   *
+   * @param task Whose stack it is.
+   * @param unwound The unwinding that ends here; null if it ended by itself, or the unwinding goes on further down.
+   */
+  leave(task: Task, unwound: Unwinding | null): void {
+    if (unwound === null) return;
+    task._mode = THROW;
+    task._inbox = unwound.errors.length === 0 ? this.reason : gather(unwound.errors);
+  }
+}
+
+/** An unwinding under way: from the frame where `Cancelled` was thrown in down to its target. */
+export class Unwinding {
+  readonly target: Boundary;
+  /** The frames above the target up to this depth are doomed. */
+  doomed: number;
+  readonly mode: typeof THROW | typeof RETURN;
+  readonly cancelled: Cancelled;
+  /** What cleanup threw. */
+  readonly errors: unknown[];
+  /** The unwinding, further down, of whose cleanup this one is a part. */
+  readonly outer: Unwinding | null;
+
+  constructor(target: Boundary, doomed: number, errors: unknown[], outer: Unwinding | null) {
+    this.target = target;
+    this.doomed = doomed;
+    this.mode = target.forced ? RETURN : THROW;
+    this.cancelled = new Cancelled(target.reason);
+    this.errors = errors;
+    this.outer = outer;
+  }
+}
+
+/** One error bare, several as an `AggregateError`, first first. */
+export function gather(errors: unknown[]): unknown {
+  return errors.length === 1 ? errors[0] : new AggregateError(errors, `${errors.length} errors`);
+}
+
+/** The boundary below the last frame: to unwind to it is the end of the task. */
+export class Kill extends Boundary implements Timer {
+  readonly task: Task;
+  readonly #reason: unknown;
+  readonly #grace: number;
+  #left: number;
+  #frozen = 0;
+  /** @internal */
+  _slot = -1;
+
+  constructor(task: Task, reason: unknown, grace: number) {
+    super();
+    this.depth = -1;
+    this.task = task;
+    this.#reason = reason;
+    this.#grace = grace;
+    this.#left = grace;
+  }
+
+  override get reason(): unknown {
+    return this.#reason;
+  }
+
+  /** Told to the frames: from now on the grace runs. */
+  override cancelling(): void {
+    this.#left = this.#grace;
+    this.#run();
+    for (const waiter of this.task._joiners ?? []) waiter.targetIsDying();
+  }
+
+  /** The grace stands still, until `thaw` has been called as often. */
+  freeze(): void {
+    if (this.#frozen++ > 0 || this._slot < 0) return;
+    const timers = this.task._scheduler._timers;
+    this.#left = Math.max(0, timers.deadlineOf(this) - this.task._scheduler.now());
+    timers.clear(this);
+  }
+
+  thaw(): void {
+    if (--this.#frozen === 0 && this.delivered) this.#run();
+  }
+
+  #run(): void {
+    const scheduler = this.task._scheduler;
+    scheduler._timers.clear(this);
+    if (this.#frozen === 0 && this.#left < Infinity) scheduler._setTimer(this, this.#left);
+  }
+
+  /** The grace is over: frames are closed with `return()`, which no `catch` stops; after a second one it is let go. */
+  ring(): void {
+    const { task } = this;
+    const late = `${task} has not ended ${this.#grace} ms after`;
+    if (this.forced) {
+      task._abandon(new UnkillableError(`${late} its frames were closed (${task._standing}): it is let go`));
+    } else {
+      task._scheduler._report(
+        new Error(`${late} it was killed (${task._standing}): its frames are closed`),
+        task,
+      );
+      this.force();
+    }
+  }
+
+  /** The second step, now. */
+  force(): void {
+    if (this.forced) return;
+    this.forced = true;
+    this.delivered = false;
+    this.task._fire(this);
+  }
+}
+
+/** The cleanups that were deferred by the coroutine directly above: they run when it ends, shielded, the newest first. */
+export class Defers extends Boundary {
+  readonly #cleanups: FrameIterator[] = [];
+  readonly #errors: unknown[] = [];
+  #running = false;
+  #frozen = false;
+  /** How the coroutine ended. */
+  #mode: number = NEXT;
+  #inbox: unknown = undefined;
+
+  /** Adds a cleanup to the coroutine that is on top of the stack. */
+  static add(task: Task, cleanup: FrameIterator): void {
+    const below = task._stack;
+    let defers: Defers;
+    if (below instanceof Defers && !below.#running) {
+      defers = below;
+    } else {
+      defers = new Defers();
+      task._push(defers);
+    }
+    defers.#cleanups.push(cleanup);
+  }
+
+  override leave(task: Task): void {
+    if (!this.#running) {
+      this.#running = this.shielding = true;
+      this.#mode = task._mode;
+      this.#inbox = task._inbox;
+      this.#frozen = task._dying;
+      if (this.#frozen) task._extra.kill!.freeze();
+    } else if (task._mode === THROW && !(task._inbox instanceof Cancelled)) {
+      this.#errors.push(task._inbox);
+    }
+    const cleanup = this.#cleanups.pop();
+    if (cleanup !== undefined) {
+      task._mode = NEXT;
+      task._inbox = undefined;
+      task._enter(this, cleanup);
+      return;
+    }
+    if (this.#frozen) task._extra.kill!.thaw();
+    task._mode = this.#mode;
+    task._inbox = this.#inbox;
+    if (this.#errors.length > 0) {
+      if (this.#mode === THROW && !(this.#inbox instanceof Cancelled)) this.#errors.unshift(this.#inbox);
+      task._mode = THROW;
+      task._inbox = gather(this.#errors);
+    }
+  }
+}

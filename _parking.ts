@@ -1,0 +1,105 @@
+/**
+ * Waiting: where a task stands while it is off the processor.
+ *
+ * Every wait of the system is one `Parked`, a token that stands for this one wait of this one task. Whoever resumes it
+ * first ends the wait; the token is then spent, so a late or second answer can change nothing and is told so. What the
+ * wait is for, and how to undo it, is its `Wait`. The two are separate for whoever writes a system call, and one object
+ * where the kernel's own calls park: a waiting task then costs one allocation.
+ *
+ * Those who wait for the same thing stand in a `ParkingPlace`: a linked line, first come first served, from whose middle
+ * one can step out at once. Trio's parking lot is the model; the links lie in the token itself.
+ *
+ * @module
+ */
+
+import type { Task } from "./task.ts";
+
+/** What a parked task waits for, in words, and how to undo it. */
+export interface Wait {
+  /** In words: `sleep until 1250`, `recv 127.0.0.1:50312`. It is shown by `ps` and in reports of deadlocks. */
+  readonly reason: string;
+  /**
+   * Takes the task out of wherever it is queued. Called at most once, when the task is killed or times out; not when it
+   * is resumed. `false` says that the operation cannot be undone: its result then belongs to the object, not to the task.
+   */
+  cancel?(): boolean | void;
+  /**
+   * Who will end this wait: another task (the default), the host (a socket, a signal, a callback of the process), or code
+   * outside the kernel that holds a future or a promise. As long as a task waits for the host or for outside code,
+   * nothing is a deadlock.
+   */
+  readonly source?: "tasks" | "host" | "outside";
+  /** The tasks without which this wait cannot end. A ring of them is refused as a deadlock. */
+  holders?(): Iterable<Task>;
+}
+
+/**
+ * One wait of one task: what `park` gives and `resume` and `fail` take. It is spent by the first of them, or when the
+ * wait is cancelled.
+ */
+export class Parked {
+  /** @internal the task that waits; null once this wait is over */
+  _task: Task | null = null;
+  /** @internal */
+  readonly _wait: Wait;
+  /** @internal when it began, in whole milliseconds of the scheduler's clock */
+  _since = 0;
+
+  /** @internal Tokens come from `Scheduler.park`. Without a wait the token describes itself. */
+  constructor(wait?: Wait) {
+    this._wait = wait ?? (this as unknown as Wait);
+  }
+}
+
+/** A token that stands in a line: the link of a `ParkingPlace`. */
+export abstract class Waiter extends Parked implements Wait {
+  _next: Waiter | null = null;
+  _previous: Waiter | null = null;
+  _place: ParkingPlace | null = null;
+
+  abstract get reason(): string;
+
+  cancel(): boolean | void {
+    this._place?.remove(this);
+  }
+}
+
+/** A line of waiters: first in, first out, and out of the middle without a search. */
+export class ParkingPlace<W extends Waiter = Waiter> {
+  #first: Waiter | null = null;
+  #last: Waiter | null = null;
+
+  get first(): W | null {
+    return this.#first as W | null;
+  }
+
+  push(waiter: W): void {
+    const last = this.#last;
+    waiter._place = this as unknown as ParkingPlace;
+    waiter._previous = last;
+    if (last === null) this.#first = waiter;
+    else last._next = waiter;
+    this.#last = waiter;
+  }
+
+  remove(waiter: W): void {
+    if (waiter._place !== (this as unknown as ParkingPlace)) return;
+    const previous = waiter._previous;
+    const next = waiter._next;
+    if (previous === null) this.#first = next;
+    else previous._next = next;
+    if (next === null) this.#last = previous;
+    else next._previous = previous;
+    waiter._place = waiter._next = waiter._previous = null;
+  }
+
+  shift(): W | null {
+    const waiter = this.#first as W | null;
+    if (waiter !== null) this.remove(waiter);
+    return waiter;
+  }
+
+  *[Symbol.iterator](): Generator<W, void> {
+    for (let waiter = this.#first; waiter !== null; waiter = waiter._next) yield waiter as W;
+  }
+}

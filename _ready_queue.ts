@@ -1,0 +1,57 @@
+/**
+ * The ready queue: a ring of tasks whose size is a power of two.
+ *
+ * An array with `push` and `shift` moves every entry on each `shift` once it is long, and a linked list needs a link on
+ * every task. A ring is two counters and a mask.
+ *
+ * @module
+ */
+
+import type { Task } from "./task.ts";
+
+const SMALLEST = 64;
+
+export class ReadyQueue {
+  #tasks: (Task | undefined)[] = new Array(SMALLEST).fill(undefined);
+  #mask = SMALLEST - 1;
+  #head = 0;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  push(task: Task): void {
+    if (this.#size > this.#mask) this.#grow();
+    this.#tasks[(this.#head + this.#size++) & this.#mask] = task;
+  }
+
+  /** Takes out the first. The queue must not be empty. */
+  shift(): Task {
+    const head = this.#head;
+    const task = this.#tasks[head]!;
+    this.#tasks[head] = undefined; // an ended task must not be kept alive by its old place
+    this.#head = (head + 1) & this.#mask;
+    this.#size--;
+    return task;
+  }
+
+  /** Once it is empty: gives back the memory that a rush has taken. */
+  trim(): void {
+    if (this.#mask >= 1 << 16) {
+      this.#tasks = new Array(SMALLEST).fill(undefined);
+      this.#mask = SMALLEST - 1;
+      this.#head = 0;
+    }
+  }
+
+  #grow(): void {
+    const old = this.#tasks;
+    const size = this.#size;
+    const tasks: (Task | undefined)[] = new Array(2 * size).fill(undefined);
+    for (let i = 0; i < size; i++) tasks[i] = old[(this.#head + i) & this.#mask];
+    this.#tasks = tasks;
+    this.#mask = 2 * size - 1;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Every error class of genos.
+ *
+ * A class of its own has only what a caller is meant to catch; the wrong kind of argument is a `TypeError` and the
+ * wrong size a `RangeError`, as everywhere in JavaScript.
+ *
+ * @module
+ */
+
+import type { TaskInfo } from "./scheduler.ts";
+
+/**
+ * What is thrown into a coroutine, at the point where it waits, when its task is killed or a boundary round it (a
+ * timeout, an abort signal, a group) is given up. It may be caught to clean up, and cannot be refused: the caller of
+ * the coroutine that catches it gets it too, down to the boundary.
+ *
+ * Python's rule that cancellation is an exception (PEP 342's `GeneratorExit`, Curio's `CancelledError`).
+ *
+ * @example
+ * ```ts
+ * import { Cancelled, kill, run, sleep, spawn } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const reasons: unknown[] = [];
+ * await run(function* () {
+ *   const task = yield* spawn(function* () {
+ *     try {
+ *       yield* sleep(60_000);
+ *     } catch (error) {
+ *       if (error instanceof Cancelled) reasons.push(error.reason);
+ *     }
+ *   });
+ *   yield;
+ *   yield* kill(task, { reason: "not needed" });
+ * });
+ * assertEquals(reasons, ["not needed"]);
+ * ```
+ */
+// An instance of Error in all but its making: the constructor of Error takes 3 µs to note a stack, which here would be
+// the kernel's own; a kill as a whole takes a tenth of that.
+export class Cancelled implements Error {
+  /** Why: the `reason` that was given to `kill`, the `TimeoutError` of a timeout, the reason of an abort signal. */
+  readonly reason: unknown;
+
+  /**
+   * What the kernel throws when it unwinds a coroutine.
+   *
+   * @param reason Why the coroutine is unwound.
+   */
+  constructor(reason?: unknown) {
+    this.reason = reason;
+  }
+
+  /** `"Cancelled"`. */
+  get name(): string {
+    return "Cancelled";
+  }
+
+  /** The reason in words. */
+  get message(): string {
+    return this.reason === undefined ? "the task was cancelled" : inWords(this.reason);
+  }
+
+  /** Name and message: a `Cancelled` comes from outside the coroutine, so it has no line of its own. */
+  get stack(): string {
+    return `${this.name}: ${this.message}`;
+  }
+
+  /** The reason, where other errors keep what they came from. */
+  get cause(): unknown {
+    return this.reason;
+  }
+
+  /** Name and message. */
+  toString(): string {
+    return this.stack;
+  }
+}
+Object.setPrototypeOf(Cancelled.prototype, Error.prototype);
+
+function inWords(reason: unknown): string {
+  if (reason instanceof Error) return reason.message || reason.name;
+  try {
+    return String(reason);
+  } catch {
+    return "a reason that cannot be put in words";
+  }
+}
+
+/**
+ * Thrown to the caller of `timeout` when the time is over before the coroutine has ended.
+ *
+ * @example
+ * ```ts
+ * import { run, sleep, timeout, TimeoutError } from "@genos/kernel";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await assertRejects(() => run(timeout(5, sleep(60_000))), TimeoutError);
+ * ```
+ */
+export class TimeoutError extends Error {
+  /** `"TimeoutError"`. */
+  override readonly name = "TimeoutError";
+}
+
+/**
+ * Thrown to whoever joins a task that was killed, or waits for a future that was cancelled; `cause` says why.
+ *
+ * @example
+ * ```ts
+ * import { JoinError, kill, run, sleep, spawn } from "@genos/kernel";
+ * import { assertInstanceOf } from "@std/assert";
+ *
+ * await run(function* () {
+ *   const task = yield* spawn(sleep(60_000));
+ *   yield* kill(task);
+ *   try {
+ *     yield* task;
+ *   } catch (error) {
+ *     assertInstanceOf(error, JoinError);
+ *   }
+ * });
+ * ```
+ */
+export class JoinError extends Error {
+  /** `"JoinError"`. */
+  override readonly name = "JoinError";
+}
+
+/**
+ * Thrown where nothing could ever go on: by `run` and `mainLoop` when every task that is left waits for another, and
+ * in the task whose join, kill or acquire would close a ring of waiting tasks. The message lists who waits for what.
+ *
+ * @example
+ * ```ts
+ * import { currentTask, DeadlockError, join, run } from "@genos/kernel";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await assertRejects(
+ *   () =>
+ *     run(function* () {
+ *       yield* join(yield* currentTask());
+ *     }),
+ *   DeadlockError,
+ * );
+ * ```
+ */
+export class DeadlockError extends Error {
+  /** `"DeadlockError"`. */
+  override readonly name = "DeadlockError";
+  /** The tasks that wait, as `ps` lists them. */
+  readonly tasks: readonly TaskInfo[];
+
+  /**
+   * A report of tasks that wait for each other.
+   *
+   * @param message The report as text.
+   * @param tasks The same as data.
+   */
+  constructor(message: string, tasks: readonly TaskInfo[]) {
+    super(message);
+    this.tasks = tasks;
+  }
+}
+
+/**
+ * The outcome of a task that would not end: it outlived its kill by two graces and was taken out of the kernel. Its
+ * frames are abandoned where they stand.
+ */
+export class UnkillableError extends Error {
+  /** `"UnkillableError"`. */
+  override readonly name = "UnkillableError";
+}
+
+/**
+ * Thrown when a thing is asked for what its state does not allow: the result of a future that is pending, a second
+ * result for one that is done, the release of a lock that one does not hold.
+ */
+export class InvalidStateError extends Error {
+  /** `"InvalidStateError"`. */
+  override readonly name = "InvalidStateError";
+}
+
+/** Thrown by what waits on, or is asked of, a socket, a listener or a channel that has been closed. */
+export class ClosedError extends Error {
+  /** `"ClosedError"`. */
+  override readonly name = "ClosedError";
+}

@@ -1,0 +1,67 @@
+/**
+ * genos: an operating system for coroutines. A kernel that runs plain generator functions as tasks that can be started,
+ * listed, waited for, timed out and killed.
+ *
+ * @example
+ * ```ts
+ * import { kill, run, sleep, spawn } from "@genos/kernel";
+ *
+ * await run(function* () {
+ *   const clock = yield* spawn(function* () {
+ *     for (;;) {
+ *       yield* sleep(1);
+ *     }
+ *   });
+ *   yield* sleep(5);
+ *   yield* kill(clock);
+ * });
+ * ```
+ *
+ * @module
+ */
+
+export type { Coroutine, Operation, OperationIterator, Work, Yieldable } from "./_operation.ts";
+export type { Clock } from "./_clock.ts";
+export type { Wait } from "./_parking.ts";
+export { Parked } from "./_parking.ts";
+export * from "./errors.ts";
+export { type Outcome, Task, type TaskState } from "./task.ts";
+export {
+  abortable,
+  abortSignal,
+  call,
+  CurrentTask,
+  currentTask,
+  defer,
+  GetTid,
+  getTid,
+  join,
+  kill,
+  KillTask,
+  NewTask,
+  newTask,
+  type Pollable,
+  ReadWait,
+  readWait,
+  shield,
+  Sleep,
+  sleep,
+  spawn,
+  SystemCall,
+  timeout,
+  until,
+  WaitTask,
+  waitTask,
+  WriteWait,
+  writeWait,
+} from "./syscalls.ts";
+export {
+  type ErrorSource,
+  type KillOptions,
+  type Observer,
+  run,
+  Scheduler,
+  type SchedulerOptions,
+  type TaskInfo,
+  type TaskOptions,
+} from "./scheduler.ts";

@@ -1,0 +1,919 @@
+/**
+ * The scheduler: a ready queue, a table of tasks, timers, and the loop.
+ *
+ * The loop is the seed's: take the task that has been ready for longest, run it until it yields, repeat. What it does
+ * besides is to know when to stop. While tasks are ready it gives the host its turn after each slice, and in a way that
+ * really reaches the host's sockets (`_clock.ts`). When none is ready it simply returns: whatever the tasks wait for will
+ * resume one, and the first that is resumed calls the loop again. And when nothing could ever resume any of them, it
+ * says so instead of hanging.
+ *
+ * A turn ends when the loop has given way to the host, or has nothing ready, and microtasks have drained. What must not
+ * be judged too early is judged then: a failure that nobody looked at, a deadlock, a jump of a virtual clock.
+ *
+ * @module
+ */
+
+import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
+import { describe, frameOf, type Work } from "./_operation.ts";
+import { Parked, type Wait } from "./_parking.ts";
+import { ReadyQueue } from "./_ready_queue.ts";
+import { Run, type Settlement } from "./_run.ts";
+import { TaskTable } from "./_task_table.ts";
+import { type Timer, Timers } from "./_timers.ts";
+import { Kill, THROW } from "./_boundary.ts";
+import { DeadlockError, InvalidStateError } from "./errors.ts";
+import { checkTid } from "./syscalls.ts";
+import {
+  DAEMON,
+  EndCallback,
+  ENDED,
+  OBSERVED,
+  type Owner,
+  processor,
+  READY,
+  RUNNING,
+  Task,
+  type TaskState,
+  WAITING,
+  YIELDED,
+} from "./task.ts";
+
+/** How a scheduler is set up. */
+export interface SchedulerOptions {
+  /** What it takes for time; the system's monotonic clock if not given. */
+  clock?: Clock;
+  /** How long, in ms, ready tasks may run before the host gets its turn; 1 if not given. */
+  timeSlice?: number;
+  /** How long, in ms, the cleanup of a killed task may take before its frames are closed; 5000 if not given. */
+  killGrace?: number;
+  /** `"wait"` for a program whose events come from callbacks outside: waits where `"throw"` reports a deadlock. */
+  deadlock?: "throw" | "wait";
+  /** Told of an error that nobody else has heard of by the end of the turn. It is printed if this is not given. */
+  onUnhandledError?: (error: unknown, source: ErrorSource) => void;
+}
+
+/** Whose error it is that nobody has heard of. */
+export type ErrorSource = Task;
+
+/** How a task is set up. */
+export interface TaskOptions {
+  /** Its name in listings and reports; that of the function it is made from if not given. */
+  name?: string;
+  /** It ends with its run instead of keeping it alive. */
+  daemon?: boolean;
+  /** When it aborts, the task is killed with its reason. */
+  signal?: AbortSignal;
+}
+
+/** How a task is killed. */
+export interface KillOptions {
+  /** What its `Cancelled` and its outcome say. */
+  reason?: unknown;
+  /** How long, in ms, its cleanup may take before its frames are closed; `killGrace` of the scheduler if not given. */
+  grace?: number;
+  /** Closes the frames at once, and goes through shields. */
+  force?: boolean;
+  /** `false`: the answer does not wait for the end. */
+  wait?: boolean;
+}
+
+/** What `ps` says of a task. */
+export interface TaskInfo {
+  /** Its number. */
+  tid: number;
+  /** That of the task that spawned it; undefined if code outside tasks did. */
+  parent: number | undefined;
+  /** Its name, or an empty string. */
+  name: string;
+  /** How it stands. */
+  state: TaskState;
+  /** What it waits for, in words. */
+  waitingFor: string | undefined;
+  /** Since when it waits, in ms of the scheduler's clock; undefined if it does not. */
+  since: number | undefined;
+  /** How often it has been on the processor. */
+  steps: number;
+  /** Whether it ends with its run. */
+  daemon: boolean;
+}
+
+/** What can be observed; each is optional, and costs nothing where it is absent. */
+export interface Observer {
+  /** A task has been made. */
+  taskCreated?(task: Task): void;
+  /** A task has joined the ready queue. */
+  taskReady?(task: Task): void;
+  /** A task goes on the processor. */
+  stepStart?(task: Task): void;
+  /** It has left the processor. */
+  stepEnd?(task: Task): void;
+  /** A task has asked the kernel for something: a system call, a join, a future. */
+  systemCall?(task: Task, call: unknown): void;
+  /** A task has ended. */
+  taskEnded?(task: Task): void;
+}
+
+const NO_OPTIONS: TaskOptions = {};
+
+/** The steps between two looks at the clock, when they are short: a look costs as much as some steps. */
+const STEPS_PER_LOOK = 64;
+
+let defaultScheduler: Scheduler | undefined;
+
+/**
+ * Runs tasks.
+ *
+ * @example The seed's way
+ * ```ts
+ * import { getTid, newTask, Scheduler, waitTask } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const log: string[] = [];
+ * const scheduler = new Scheduler();
+ * scheduler.new(function* main() {
+ *   const child = yield* newTask(function* () {
+ *     log.push(`I am ${yield* getTid()}`);
+ *   });
+ *   yield* waitTask(child);
+ *   log.push("child done");
+ * });
+ * await scheduler.mainLoop();
+ * assertEquals(log, ["I am 2", "child done"]);
+ * ```
+ */
+export class Scheduler {
+  readonly #ready = new ReadyQueue();
+  readonly #table = new TaskTable();
+  /** @internal */
+  readonly _timers: Timers = new Timers();
+  readonly #clock: Clock;
+  readonly #timeSlice: number;
+  readonly #killGrace: number;
+  readonly #deadlock: "throw" | "wait";
+  readonly #onUnhandledError: ((error: unknown, source: ErrorSource) => void) | undefined;
+  #lastTid = 0;
+  /** Tasks alive that are no daemons. */
+  #workers = 0;
+  /** Waits that the host ends, of tasks that are no daemons, and that outside code ends. */
+  #hostWaits = 0;
+  #outsideWaits = 0;
+  /** The time, in whole ms, as of the last look at the clock. */
+  #lastLook = 0;
+  #stepsPerLook = 1;
+
+  /** Those for whom the loop turns: runs, main loops, kills from outside. */
+  readonly #drivers = new Set<Driver>();
+  /** The loop is on the native stack; or it is on its way there: in a microtask, after a host's turn. */
+  #turning = false;
+  #coming = false;
+  #inHostTurn = false;
+  #quietComing = false;
+  #alarm: { deadline: number; handle: unknown } | undefined;
+  /** Failures that nobody has looked at in this turn, and what waits for their being told. */
+  #unobserved: Task[] = [];
+  #afterTurn: (() => void)[] = [];
+  #observers: Observer[] = [];
+  readonly #turn: () => void = () => {
+    this.#coming = false;
+    this.#takeTurn();
+  };
+  readonly #ring: () => void = () => {
+    this.#alarm = undefined;
+    if (processor.task === null && !this.#turning && !this.#inHostTurn) this.#takeTurn();
+    else this.#wake();
+  };
+
+  /**
+   * A scheduler of its own, with its own tasks, tids and time.
+   *
+   * @param options How it is set up.
+   * @throws {TypeError} If an option is of the wrong kind.
+   * @throws {RangeError} If a time is negative or `NaN`.
+   */
+  constructor(options: SchedulerOptions = {}) {
+    const { clock = systemClock, timeSlice = 1, killGrace = 5000, deadlock = "throw", onUnhandledError } =
+      options;
+    checkSpan(timeSlice, "timeSlice");
+    checkSpan(killGrace, "killGrace");
+    if (deadlock !== "throw" && deadlock !== "wait") {
+      throw new TypeError(
+        `Cannot make a scheduler: deadlock is "throw" or "wait", not ${describe(deadlock)}`,
+      );
+    }
+    if (onUnhandledError !== undefined && typeof onUnhandledError !== "function") {
+      throw new TypeError(
+        `Cannot make a scheduler: onUnhandledError is a function, not ${describe(onUnhandledError)}`,
+      );
+    }
+    this.#clock = clock;
+    this.#timeSlice = timeSlice;
+    this.#killGrace = killGrace;
+    this.#deadlock = deadlock;
+    this.#onUnhandledError = onUnhandledError;
+    this.#look();
+  }
+
+  /**
+   * The scheduler of the running task, else the process-wide default one.
+   *
+   * @returns That scheduler.
+   */
+  static current(): Scheduler {
+    return processor.task?._scheduler ?? (defaultScheduler ??= new Scheduler());
+  }
+
+  /** The living tasks by tid, the oldest first. */
+  get tasks(): ReadonlyMap<number, Task> {
+    return this.#table;
+  }
+
+  /**
+   * The time.
+   *
+   * @returns Milliseconds of the scheduler's clock, which never goes back.
+   */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /**
+   * Starts a task, in the seed's form.
+   *
+   * @param target What it runs.
+   * @param options Its name, whether it is a daemon, a signal that kills it.
+   * @returns Its tid.
+   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+   */
+  new(target: Work<unknown>, options?: TaskOptions): number {
+    return this.spawn(target, options).tid;
+  }
+
+  /**
+   * Starts a task: it goes to the end of the ready queue. Tasks run while a `run` or `mainLoop` is under way, on the
+   * default scheduler always.
+   *
+   * @param target What it runs.
+   * @param options Its name, whether it is a daemon, a signal that kills it.
+   * @returns Its handle, to join, to kill, to await.
+   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+   */
+  spawn<T>(target: Work<T>, options?: TaskOptions): Task<T> {
+    const spawner = processor.task;
+    const inside = spawner !== null && spawner._scheduler === this;
+    const run = inside && spawner._owner !== null ? spawner._owner.run : null;
+    return this._spawn(target, options, run, inside ? spawner.tid : undefined);
+  }
+
+  /**
+   * Runs a coroutine as a task, and the loop until it and every task that it has spawned, at any depth, has ended. Daemons
+   * are then killed.
+   *
+   * @param main What is run.
+   * @param options Its name; a signal that kills all that this run owns.
+   * @returns Main's value.
+   * @throws Main's error, after all that the run owns has been killed; `JoinError` if main was killed, the reason of
+   * `signal` if that aborted, `DeadlockError` if nothing could ever go on.
+   */
+  run<T>(main: Work<T>, options: TaskOptions = {}): Promise<T> {
+    refuseInside("run");
+    return new Promise((resolve, reject) => {
+      const { signal, ...rest } = options;
+      const drive: Driver = { fail: (error) => run.fail(error) };
+      const abort = () => run.fail(signal!.reason);
+      const run = new Run(this, (settlement) => {
+        signal?.removeEventListener("abort", abort);
+        // Others of this run may have failed in this very turn: that is told first.
+        this.#whenTurnIsOver(() => {
+          this.#drivers.delete(drive);
+          if ("error" in settlement) reject(settlement.error);
+          else resolve(settlement.value as T);
+        });
+      });
+      run.main = this._spawn(main, rest, run, undefined);
+      this.#drive(drive);
+      if (signal?.aborted) abort();
+      else signal?.addEventListener("abort", abort);
+    });
+  }
+
+  /**
+   * Runs a coroutine to its end without giving way to the host.
+   *
+   * @param main What is run.
+   * @returns Main's value.
+   * @throws Main's error; `InvalidStateError` if it would have to wait for the host, after its tasks have been told.
+   */
+  runSync<T>(main: Work<T>): T {
+    refuseInside("runSync");
+    let settlement: Settlement | undefined;
+    const run = new Run(this, (settled) => settlement = settled);
+    run.main = this._spawn(main, {}, run, undefined);
+    const drive: Driver = { fail: (error) => run.fail(error) };
+    this.#drivers.add(drive);
+    try {
+      for (;;) {
+        this.#drain(Infinity);
+        this.#tellUnobserved();
+        if (settlement !== undefined) break;
+        if (this.#ready.size > 0) continue;
+        if (this.#isDeadlock()) this.#breakDeadlock();
+        else if (!this.#isFed() && this._timers.size > 0 && this.#clock.jump !== undefined) this.#jump();
+        else {
+          const waiting = this.#table.list().filter((task) => task._owner === run);
+          const error = new InvalidStateError(
+            `Cannot run without giving way to the host: ${waiting.map(waits).join(", ")}`,
+          );
+          run.fail(error);
+          if (this.#ready.size === 0) throw error;
+        }
+      }
+    } finally {
+      this.#drivers.delete(drive);
+      this.#afterDrain();
+    }
+    if ("error" in settlement) throw settlement.error;
+    return settlement.value as T;
+  }
+
+  /**
+   * The seed's main loop: runs until every task of this scheduler that is no daemon has ended.
+   *
+   * @returns When they have.
+   * @throws {DeadlockError} If nothing could ever go on.
+   */
+  mainLoop(): Promise<void> {
+    refuseInside("mainLoop");
+    return new Promise((resolve, reject) => {
+      let failure: { error: unknown } | undefined;
+      const check = () => {
+        if (this.#workers > 0) return;
+        if (this._killAll((task) => task._owner === null, { reason: new Error("the main loop is over") })) {
+          return;
+        }
+        this.#drivers.delete(drive);
+        this.#whenTurnIsOver(() => failure === undefined ? resolve() : reject(failure.error));
+      };
+      const drive: Driver = {
+        fail: (error) => {
+          failure ??= { error };
+        },
+        taskEnded: check,
+      };
+      this.#drive(drive);
+      check();
+    });
+  }
+
+  /**
+   * Kills a task from outside tasks.
+   *
+   * @param target The task or its tid.
+   * @param options Why, and how patiently.
+   * @returns `true` when it has ended, `false` if no such task lives.
+   * @throws {TypeError} If `target` is no task and no number.
+   * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative.
+   */
+  async kill(target: Task | number, options: KillOptions = {}): Promise<boolean> {
+    if (!(target instanceof Task)) checkTid(target, "kill");
+    const task = typeof target === "number" ? this.#table.get(target) : target;
+    if (task === undefined || !this._tell(task, options)) return false;
+    if (options.wait !== false) await task._scheduler.#untilEnded([task]);
+    return true;
+  }
+
+  /**
+   * Kills every task, the newest first.
+   *
+   * @param options Why, and how patiently.
+   * @returns When all cleanup is done.
+   */
+  async shutdown(options: KillOptions = {}): Promise<void> {
+    while (this.#table.size > 0) {
+      this._killAll(() => true, options);
+      await this.#untilEnded(this.#table.list());
+    }
+  }
+
+  /**
+   * The living tasks, as data.
+   *
+   * @returns One entry a task, the oldest first.
+   */
+  ps(): TaskInfo[] {
+    return this.#table.list().map(infoOf);
+  }
+
+  /**
+   * Has an observer told of what happens. One that throws is reported and removed.
+   *
+   * @param observer What is to be told; each of its methods is optional.
+   * @returns What ends the observation when it is disposed of.
+   */
+  observe(observer: Observer): Disposable {
+    this.#observers = [...this.#observers, observer];
+    return { [Symbol.dispose]: () => this.#removeObserver(observer) };
+  }
+
+  // ---- For those who write system calls ----
+
+  /**
+   * Takes the calling task off the processor. To be called by the `handle` of a system call, which then returns the token.
+   *
+   * @param task The task that makes the call.
+   * @param wait What it waits for, in words, and how to undo that.
+   * @returns The token that `resume` and `fail` take; it stands for this one wait.
+   * @throws {InvalidStateError} If that task is not on the processor.
+   */
+  park(task: Task, wait: Wait): Parked {
+    if (task._state !== RUNNING || task._scheduler !== this) {
+      throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
+    }
+    const parked = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
+    parked._task = task;
+    parked._since = this.#lastLook;
+    const { source } = wait;
+    if (source !== undefined && source !== "tasks") this.#countFed(task, source, 1);
+    task._parked = parked;
+    task._state = WAITING;
+    return parked;
+  }
+
+  /**
+   * Ends a wait: the task goes to the end of the ready queue.
+   *
+   * @param parked The token of the wait.
+   * @param value What the task's `yield` gives.
+   * @returns `false` if that wait was already over: nothing has changed, and the value is still the caller's.
+   */
+  resume(parked: Parked, value?: unknown): boolean {
+    const task = parked._task;
+    if (task === null) return false;
+    this._waitOver(parked);
+    task._parked = null;
+    task._inbox = value;
+    task._state = READY;
+    this._enqueue(task);
+    return true;
+  }
+
+  /**
+   * Ends a wait with an error: it is thrown into the task, which goes to the end of the ready queue.
+   *
+   * @param parked The token of the wait.
+   * @param error What the task's `yield` throws.
+   * @returns `false` if that wait was already over: nothing has changed, and the error is still the caller's.
+   */
+  fail(parked: Parked, error: unknown): boolean {
+    const task = parked._task;
+    if (!this.resume(parked, error)) return false;
+    task!._mode = THROW;
+    return true;
+  }
+
+  /**
+   * A running task gives way: it goes to the end of the ready queue, and on from there with what its call gives.
+   *
+   * @param task The task that makes the call.
+   * @throws {InvalidStateError} If it is not on the processor.
+   */
+  schedule(task: Task): void {
+    if (task._state !== RUNNING || task._scheduler !== this) {
+      throw new InvalidStateError(`Cannot schedule ${task}: it is not on the processor of this scheduler`);
+    }
+    task._state = READY;
+    this._enqueue(task);
+  }
+
+  // ---- For the kernel's own modules ----
+
+  /** @internal */
+  _spawn<T>(
+    target: Work<T>,
+    options: TaskOptions | undefined,
+    owner: Owner | null,
+    parent: number | undefined,
+  ): Task<T> {
+    const { name, daemon = false, signal } = options ?? NO_OPTIONS;
+    if (name !== undefined && typeof name !== "string") {
+      throw new TypeError(`Cannot spawn: a name is a string, not ${describe(name)}`);
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError(`Cannot spawn: signal is an AbortSignal, not ${describe(signal)}`);
+    }
+    const frame = frameOf(target, "spawn");
+    const task: Task = new Task(this, ++this.#lastTid, frame, parent, owner);
+    if (name !== undefined) task._extra.name = name;
+    else if (typeof target === "function" && target.name !== "") task._extra.name = target.name;
+    if (daemon) task._flags |= DAEMON;
+    else this.#workers++;
+    this.#table.add(task);
+    owner?._taskStarted(task);
+    if (this.#observers.length > 0) this.#notify("taskCreated", task);
+    task._state = YIELDED; // nothing was delivered: if it is killed now, it never runs
+    this._enqueue(task);
+    if (signal !== undefined) this.#killOnAbort(task, signal);
+    return task as Task<T>;
+  }
+
+  #killOnAbort(task: Task, signal: AbortSignal): void {
+    const abort = () => this._tell(task, { reason: signal.reason });
+    if (signal.aborted) {
+      abort();
+    } else {
+      signal.addEventListener("abort", abort);
+      task._extra.atEnd.push(() => signal.removeEventListener("abort", abort));
+    }
+  }
+
+  /** @internal Tells a task to end. False if it has ended. */
+  _tell(task: Task, options: KillOptions): boolean {
+    const { grace = this.#killGrace, force = false } = options;
+    checkSpan(grace, "grace");
+    if (task._state === ENDED) return false;
+    const extra = task._extra;
+    if (extra.kill === null) {
+      extra.kill = new Kill(task, options.reason, grace);
+      extra.kill.forced = force;
+      task._fire(extra.kill);
+    } else if (force) {
+      extra.kill.force();
+    }
+    return true;
+  }
+
+  /** @internal Tells those that match to end, the newest first. False if there are none. */
+  _killAll(matches: (task: Task) => boolean, options: KillOptions): boolean {
+    const tasks = this.#table.list().filter(matches).reverse();
+    for (const task of tasks) this._tell(task, options);
+    return tasks.length > 0;
+  }
+
+  /** @internal */
+  _setTimer(timer: Timer, ms: number): void {
+    this._timers.set(timer, this.#clock.now() + ms);
+  }
+
+  /** @internal To the end of the ready queue. */
+  _enqueue(task: Task): void {
+    this.#ready.push(task);
+    if (!this.#turning) this.#wake();
+    if (this.#observers.length > 0) this.#notify("taskReady", task);
+  }
+
+  /** @internal The token is spent. */
+  _waitOver(parked: Parked): void {
+    const { source } = parked._wait;
+    if (source !== undefined && source !== "tasks") this.#countFed(parked._task!, source, -1);
+    parked._task = null;
+  }
+
+  #countFed(task: Task, source: "host" | "outside", by: number): void {
+    if (source === "outside") this.#outsideWaits += by;
+    else if ((task._flags & DAEMON) === 0) this.#hostWaits += by;
+  }
+
+  /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
+  _taskEnded(task: Task): void {
+    this.#table.remove(task);
+    if ((task._flags & DAEMON) === 0) this.#workers--;
+    if (this.#observers.length > 0) this.#notify("taskEnded", task);
+    const joiners = task._joiners;
+    if (joiners !== null) {
+      task._joiners = null;
+      for (let waiter = joiners.shift(); waiter !== null; waiter = joiners.shift()) waiter.ended(task);
+    }
+    if (task._mode === THROW && (task._flags & OBSERVED) === 0) this.#unobserved.push(task);
+    const owner = task._owner;
+    task._owner = null;
+    owner?._taskEnded(task);
+    for (const driver of this.#drivers) driver.taskEnded?.();
+  }
+
+  /** @internal Tells an error that nobody else hears of. */
+  _report(error: unknown, source: ErrorSource): void {
+    try {
+      if (this.#onUnhandledError === undefined) printError(error, source);
+      else this.#onUnhandledError(error, source);
+    } catch (second) {
+      printError(error, source);
+      console.error(`genos: onUnhandledError threw as well:`, second);
+    }
+  }
+
+  /** @internal */
+  _observeCall(task: Task, call: unknown): void {
+    this.#notify("systemCall", task, call);
+  }
+
+  #notify(event: keyof Observer, task: Task, call?: unknown): void {
+    for (const observer of this.#observers) {
+      try {
+        observer[event]?.(task, call);
+      } catch (error) {
+        this.#removeObserver(observer);
+        this._report(error, task);
+      }
+    }
+  }
+
+  #removeObserver(observer: Observer): void {
+    this.#observers = this.#observers.filter((other) => other !== observer);
+  }
+
+  // ---- The loop ----
+
+  /** Sees to it that the loop comes by. */
+  #wake(): void {
+    if (this.#coming || this.#turning || !this.#isDriven()) return;
+    this.#coming = true;
+    queueMicrotask(this.#turn);
+  }
+
+  #isDriven(): boolean {
+    return this.#drivers.size > 0 || this === defaultScheduler;
+  }
+
+  #takeTurn(): void {
+    this.#ringDue();
+    if (this.#drain(this.#timeSlice)) {
+      this.#afterDrain();
+    } else {
+      this.#coming = this.#inHostTurn = true;
+      const size = this.#ready.size;
+      hostTurn(() => this.#ready.size !== size, () => {
+        this.#inHostTurn = false;
+        this.#tellUnobserved();
+        this.#turn();
+      });
+    }
+  }
+
+  /** Runs what is ready, in order. False if the slice was over before all was done. */
+  #drain(slice: number): boolean {
+    const ready = this.#ready;
+    const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
+    this.#turning = true;
+    try {
+      const end = this.#look() + slice;
+      let steps = this.#stepsPerLook;
+      while (ready.size > 0) {
+        const task = ready.shift();
+        if (task._state > YIELDED) continue; // it was taken out
+        if (this.#observers.length > 0) this.#observedStep(task);
+        else task._step();
+        if (--steps === 0 && this.#isOver(end)) return false;
+        if (steps === 0) steps = this.#stepsPerLook;
+      }
+    } finally {
+      this.#turning = false;
+      Object.assign(processor, before);
+    }
+    ready.trim();
+    return true;
+  }
+
+  #observedStep(task: Task): void {
+    this.#notify("stepStart", task);
+    processor.observed = true;
+    try {
+      task._step();
+    } finally {
+      processor.observed = false;
+    }
+    this.#notify("stepEnd", task);
+  }
+
+  /** Looks at the clock: is the slice over? Where steps turn out to be long, the next look comes sooner. */
+  #isOver(end: number): boolean {
+    const before = this.#lastExact;
+    const now = this.#look();
+    const spent = now - before;
+    if (spent > this.#timeSlice / 8) this.#stepsPerLook = Math.max(1, this.#stepsPerLook >> 1);
+    else if (this.#stepsPerLook < STEPS_PER_LOOK) this.#stepsPerLook *= 2;
+    return now >= end;
+  }
+
+  #lastExact = 0;
+
+  #look(): number {
+    const now = this.#clock.now();
+    this.#lastExact = now;
+    this.#lastLook = Math.floor(now);
+    return now;
+  }
+
+  #ringDue(): void {
+    if (this._timers.size === 0) return;
+    const now = this.#look();
+    for (let timer = this._timers.takeDue(now); timer !== undefined; timer = this._timers.takeDue(now)) {
+      timer.ring();
+    }
+  }
+
+  /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */
+  #afterDrain(): void {
+    this.#setAlarm();
+    if (this.#quietComing) return;
+    const dueNow = this._timers.size > 0 && this.#clock.jump === undefined &&
+      this._timers.next <= this.#clock.now();
+    if (
+      dueNow || this.#unobserved.length > 0 || this.#afterTurn.length > 0 || this.#isDriven() && (
+          this.#isDeadlock() || (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#isFed())
+        )
+    ) {
+      this.#quietComing = true;
+      later(() => this.#quiet());
+    }
+  }
+
+  /** The end of a turn in which nothing was ready any more. */
+  #quiet(): void {
+    this.#quietComing = false;
+    if (this.#turning || this.#coming) return; // it was not the end
+    this.#tellUnobserved();
+    if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
+    if (this.#isDeadlock()) this.#breakDeadlock();
+    else if (this.#clock.jump === undefined) this.#takeTurn();
+    else if (this._timers.size > 0 && !this.#isFed()) this.#jump();
+  }
+
+  #jump(): void {
+    this.#setAlarm();
+    this.#clock.jump!();
+  }
+
+  #setAlarm(): void {
+    const deadline = this.#isDriven() ? this._timers.next : Infinity;
+    // One that rings too early does no harm, and is cheaper than another.
+    if (this.#alarm !== undefined && deadline < Infinity && this.#alarm.deadline <= deadline) return;
+    if (this.#alarm !== undefined) this.#clock.clearAlarm(this.#alarm.handle);
+    this.#alarm = deadline < Infinity
+      ? { deadline, handle: this.#clock.setAlarm(deadline, this.#ring) }
+      : undefined;
+  }
+
+  #drive(driver: Driver): void {
+    this.#drivers.add(driver);
+    if (this.#ready.size > 0) this.#wake();
+    else this.#afterDrain();
+  }
+
+  /** Settles when they have ended; the loop turns meanwhile. */
+  #untilEnded(tasks: Task[]): Promise<void> {
+    let left = tasks.length;
+    if (left === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const drive: Driver = { fail() {} };
+      for (const task of tasks) {
+        task._whenEnded(
+          new EndCallback(() => {
+            if (--left > 0) return;
+            this.#drivers.delete(drive);
+            resolve();
+          }),
+        );
+      }
+      this.#drive(drive);
+    });
+  }
+
+  // ---- The end of a turn ----
+
+  #tellUnobserved(): void {
+    while (this.#unobserved.length > 0) {
+      const tasks = this.#unobserved;
+      this.#unobserved = [];
+      for (const task of tasks) {
+        if ((task._flags & OBSERVED) !== 0) continue;
+        task._flags |= OBSERVED;
+        this._report(task._inbox, task);
+      }
+    }
+    for (const callback of this.#afterTurn.splice(0)) callback();
+  }
+
+  #whenTurnIsOver(callback: () => void): void {
+    if (this.#unobserved.length > 0) this.#afterTurn.push(callback);
+    else callback();
+  }
+
+  /** Whether somebody outside tasks may still bring a task to go on. */
+  #isFed(): boolean {
+    return this.#hostWaits > 0 || this.#outsideWaits > 0;
+  }
+
+  #isDeadlock(): boolean {
+    return this.#workers > 0 && this._timers.size === 0 && !this.#isFed() && this.#deadlock === "throw" &&
+      this.#ready.size === 0;
+  }
+
+  #breakDeadlock(): void {
+    const tasks = this.ps().filter((task) => !task.daemon);
+    const error = new DeadlockError(
+      `Nothing can go on: no task is ready, no timer is set, and nobody outside is waited for\n${
+        tasks.map((task) => `  ${task.tid} ${JSON.stringify(task.name)} waits for: ${task.waitingFor}`).join(
+          "\n",
+        )
+      }\nIf callbacks outside the kernel feed this program, say so with { deadlock: "wait" }`,
+      tasks,
+    );
+    const drivers = [...this.#drivers];
+    for (const driver of drivers) driver.fail(error);
+    this._killAll(() => true, { reason: error });
+    this.#wake();
+  }
+
+  /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
+  _refuseRing(task: Task, target: Task): void {
+    const path = ringPath(task, target, new Set());
+    if (path === undefined || hasArmedTimeout(task)) return;
+    const ring = [task, ...path];
+    throw new DeadlockError(
+      `Cannot wait for ${target}: ${
+        ring.map((member, i) => `${member} would wait for ${ring[(i + 1) % ring.length]}`).join(", ")
+      }`,
+      ring.map(infoOf),
+    );
+  }
+}
+
+/** Somebody for whom the loop turns. */
+interface Driver {
+  /** The loop has found a deadlock. */
+  fail(error: unknown): void;
+  taskEnded?(): void;
+}
+
+/** The tasks that `from` waits for, one through the other, until one waits for `task`. */
+function ringPath(task: Task, from: Task, seen: Set<Task>): Task[] | undefined {
+  if (from === task) return [];
+  if (seen.has(from) || hasArmedTimeout(from)) return undefined;
+  seen.add(from);
+  for (const holder of from._parked?._wait.holders?.() ?? []) {
+    const path = ringPath(task, holder, seen);
+    if (path !== undefined) return [from, ...path];
+  }
+  return undefined;
+}
+
+function hasArmedTimeout(task: Task): boolean {
+  for (let b = task._boundary; b !== null; b = b.outer) if (b.armed) return true;
+  return false;
+}
+
+function infoOf(task: Task): TaskInfo {
+  return {
+    tid: task.tid,
+    parent: task.parent,
+    name: task.name,
+    state: task.state,
+    waitingFor: task.waitingFor,
+    since: task._parked?._since,
+    steps: task._steps,
+    daemon: task.daemon,
+  };
+}
+
+function waits(task: Task): string {
+  return `${task} waits for ${task.waitingFor}`;
+}
+
+function printError(error: unknown, source: ErrorSource): void {
+  console.error(`genos: unhandled error in ${source}:`, error);
+}
+
+function refuseInside(method: string): void {
+  if (processor.task !== null) {
+    throw new TypeError(
+      `Cannot ${method} from inside ${processor.task}: the loop is turning; spawn or call instead`,
+    );
+  }
+}
+
+function checkSpan(ms: unknown, name: string): void {
+  if (typeof ms !== "number") throw new TypeError(`${name} is a number of milliseconds, not ${describe(ms)}`);
+  if (!(ms >= 0)) throw new RangeError(`${name} is 0 ms or more, not ${ms}`);
+}
+
+/**
+ * Runs a coroutine on the default scheduler: see {@linkcode Scheduler.run}.
+ *
+ * @param main What is run.
+ * @param options Its name; a signal that kills all that this run owns.
+ * @returns Main's value.
+ *
+ * @example
+ * ```ts
+ * import { run, sleep } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const value = await run(function* () {
+ *   yield* sleep(1);
+ *   return 42;
+ * });
+ * assertEquals(value, 42);
+ * ```
+ */
+export function run<T>(main: Work<T>, options?: TaskOptions): Promise<T> {
+  return (defaultScheduler ??= new Scheduler()).run(main, options);
+}

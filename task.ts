@@ -1,0 +1,674 @@
+/**
+ * Tasks: a call stack of coroutines, run by a trampoline.
+ *
+ * A generator can only give way to whoever called `next`, so a coroutine that called another directly could be suspended
+ * only through it: each resume would climb down through all of them, and a deep call would overflow. The answer is as old
+ * as PEP 342: a coroutine yields the one that it calls; the task keeps the caller on a stack of its own, and runs the
+ * callee until it ends. A resume then costs the same at any depth, and the kernel sees every frame, so that it can also
+ * unwind them: see `_boundary.ts`.
+ *
+ * @module
+ */
+
+import { type Boundary, Frame, gather, type Kill, NEXT, type RETURN, THROW, Unwinding } from "./_boundary.ts";
+import {
+  describe,
+  ENTERED,
+  type FrameIterator,
+  iteratorOf,
+  type Operation,
+  type OperationIterator,
+} from "./_operation.ts";
+import { TRAP, type Trap, TrapIterator } from "./_operation.ts";
+import { Parked, ParkingPlace, type Wait, Waiter } from "./_parking.ts";
+import { Cancelled, JoinError } from "./errors.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** How a task ended. */
+export type Outcome<T> =
+  | { kind: "returned"; value: T }
+  | { kind: "failed"; error: unknown }
+  | { kind: "killed"; reason: unknown };
+
+/** How a task stands: it is in the ready queue, on the processor, parked, or over. */
+export type TaskState = "ready" | "running" | "waiting" | "ended";
+
+/** The processor: who is on it, and how many more calls it may make before the others get their turn. */
+export const processor: { task: Task | null; credit: number; observed: boolean } = {
+  task: null,
+  credit: 0,
+  observed: false,
+};
+
+/** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */
+const CREDIT = 256;
+
+/** In the ready queue with something to go on with. */
+export const READY = 0;
+/** In the ready queue because it gave way: nothing was delivered, so it may be cancelled where it stands. */
+export const YIELDED = 1;
+export const RUNNING = 2;
+export const WAITING = 3;
+export const ENDED = 4;
+const STATES: readonly TaskState[] = ["ready", "ready", "running", "waiting", "ended"];
+
+// Beside NEXT, THROW and RETURN in `_mode`: what was yielded is still to be handled; at the end: it was killed.
+const DISPATCH = 3;
+const KILLED = 4;
+
+export const DAEMON = 1;
+/** A boundary has fired that could not be delivered yet. */
+const PENDING = 2;
+/** Somebody has seen, or will see, how it ends. */
+export const OBSERVED = 4;
+
+/** Whom a task belongs to: a run or a group. */
+export interface Owner {
+  /** To whom the tasks belong that its tasks spawn. */
+  readonly run: Owner | null;
+  /** @internal */
+  _taskStarted(task: Task): void;
+  /** @internal */
+  _taskEnded(task: Task): void;
+}
+
+/** One who waits for the end of a task. */
+export abstract class Ending extends Waiter {
+  /** The task has ended. */
+  abstract ended(task: Task): void;
+  /** The task has been told to end. */
+  targetIsDying(): void {}
+}
+
+/** What only some tasks have. */
+class Extras {
+  name = "";
+  /** The unwindings under way, innermost first. */
+  unwinding: Unwinding | null = null;
+  /** Boundaries that wait to be delivered, in the order in which they fired. */
+  pending: Boundary[] = [];
+  kill: Kill | null = null;
+  controller: AbortController | null = null;
+  /** What is to be undone at its end. */
+  atEnd: (() => void)[] = [];
+}
+
+/**
+ * A task: a stack of coroutines with a number, a state and an outcome. `yield* task` waits for its value, and so does
+ * `await task`. Tasks are made by `spawn`.
+ *
+ * @example
+ * ```ts
+ * import { run, spawn } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(function* () {
+ *   const task = yield* spawn(function* worker() {
+ *     yield;
+ *     return "done";
+ *   });
+ *   assertEquals([task.name, task.state], ["worker", "ready"]);
+ *   assertEquals(yield* task, "done");
+ *   assertEquals(task.outcome, { kind: "returned", value: "done" });
+ * });
+ * ```
+ */
+export class Task<T = unknown> implements Operation<T>, PromiseLike<T>, Trap {
+  /** Its number, counted from 1 in each scheduler. */
+  readonly tid: number;
+  /** The tid of the task that spawned it; undefined if code outside tasks did. */
+  readonly parent: number | undefined;
+  /** @internal */
+  readonly _scheduler: Scheduler;
+  /** @internal the run or group it belongs to */
+  _owner: Owner | null;
+  /** @internal */
+  _state: number = READY;
+  /** @internal */
+  _mode: number = NEXT;
+  /** @internal */
+  _flags = 0;
+  /** @internal */
+  _steps = 0;
+  /** @internal the coroutine that is on the processor, or parked */
+  _top: FrameIterator | null;
+  /** @internal its callers and boundaries */
+  _stack: Frame | null = null;
+  /** @internal the innermost boundary on the stack */
+  _boundary: Boundary | null = null;
+  /** @internal what it goes on with; at the end its value or error */
+  _inbox: unknown = undefined;
+  /** @internal the wait it is in */
+  _parked: Parked | null = null;
+  /** @internal the next in its bucket of the task table */
+  _link: Task | null = null;
+  /** @internal those who wait for its end */
+  _joiners: ParkingPlace<Ending> | null = null;
+  /** @internal */
+  _extras: Extras | null = null;
+
+  /** @internal Tasks are made by `spawn`. */
+  constructor(
+    scheduler: Scheduler,
+    tid: number,
+    top: FrameIterator,
+    parent: number | undefined,
+    owner: Owner | null,
+  ) {
+    this.tid = tid;
+    this.parent = parent;
+    this._scheduler = scheduler;
+    this._owner = owner;
+    this._top = top;
+  }
+
+  /** The name it was given, or that of the function it was made from; may be empty. */
+  get name(): string {
+    return this._extras === null ? "" : this._extras.name;
+  }
+
+  /** Whether it ends with its run instead of keeping it alive. */
+  get daemon(): boolean {
+    return (this._flags & DAEMON) !== 0;
+  }
+
+  /** Whether it is in the ready queue, on the processor, parked, or over. */
+  get state(): TaskState {
+    return STATES[this._state]!;
+  }
+
+  /** What it waits for, in words: `sleep until 1250`, `recv 127.0.0.1:50312`; undefined if it does not wait. */
+  get waitingFor(): string | undefined {
+    return this._parked?._wait.reason;
+  }
+
+  /** How it ended; undefined while it lives. */
+  get outcome(): Outcome<T> | undefined {
+    if (this._state !== ENDED) return undefined;
+    this._flags |= OBSERVED;
+    if (this._mode === NEXT) return { kind: "returned", value: this._inbox as T };
+    if (this._mode === THROW) return { kind: "failed", error: this._inbox };
+    return { kind: "killed", reason: (this._inbox as Cancelled).reason };
+  }
+
+  /** `task 7 "client"`. */
+  toString(): string {
+    return this.name === "" ? `task ${this.tid}` : `task ${this.tid} ${JSON.stringify(this.name)}`;
+  }
+
+  /**
+   * An operation that waits for its end and gives its value.
+   *
+   * @returns Its value. A task that failed throws its error, one that was killed a `JoinError`.
+   */
+  join(): Operation<T> {
+    return this;
+  }
+
+  /** Waits for its end: its value, its error, or `JoinError` if it was killed. */
+  [Symbol.iterator](): OperationIterator<T> {
+    return new TrapIterator<T>(this);
+  }
+
+  /** Waits for its end, for code that awaits: its value, its error, or `JoinError` if it was killed. */
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return new Promise<T>((resolve, reject) => {
+      const settle = () => {
+        try {
+          resolve(this._result());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this._flags |= OBSERVED;
+      if (this._state === ENDED) settle();
+      else this._whenEnded(new EndCallback(settle));
+    }).then(onFulfilled, onRejected);
+  }
+
+  /** Kills it and waits until its cleanup is done: `await using task = …`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this._scheduler.kill(this as Task);
+  }
+
+  /** @ignore A task that is yielded is joined. */
+  [TRAP](task: Task): unknown {
+    if (this._state === ENDED) return this._result();
+    this._flags |= OBSERVED;
+    return this._awaitEnd(task, new Joiner(task, this as Task));
+  }
+
+  // ---- The rest is the kernel's ----
+
+  /** @internal Its value, or its error thrown. It must have ended. */
+  _result(): T {
+    this._flags |= OBSERVED;
+    if (this._mode === NEXT) return this._inbox as T;
+    if (this._mode === THROW) throw this._inbox;
+    const cancelled = this._inbox as Cancelled;
+    throw new JoinError(`${this} was killed: ${cancelled.message}`, { cause: cancelled });
+  }
+
+  /** @internal */
+  _whenEnded(waiter: Ending): void {
+    (this._joiners ??= new ParkingPlace<Ending>()).push(waiter);
+  }
+
+  /** @internal Parks `task` until this one has ended. */
+  _awaitEnd(task: Task, waiter: Ending): Parked {
+    task._scheduler._refuseRing(task, this as Task);
+    const parked = task._scheduler.park(task, waiter);
+    this._whenEnded(waiter);
+    if (this._dying) waiter.targetIsDying();
+    return parked;
+  }
+
+  /** @internal */
+  get _extra(): Extras {
+    return this._extras ??= new Extras();
+  }
+
+  /** @internal Its kill has been delivered. */
+  get _dying(): boolean {
+    return this._extras?.kill?.delivered === true;
+  }
+
+  /** @internal Where it stands, for a report. */
+  get _standing(): string {
+    const depth = this._stack === null ? 1 : this._stack.depth + 2;
+    return `${depth === 1 ? "in its coroutine" : `${depth} frames deep`}, ${this.waitingFor ?? this.state}`;
+  }
+
+  /** @internal Runs until it waits, gives way or ends. It must be ready, and out of the ready queue. */
+  _step(): void {
+    processor.task = this as Task;
+    processor.credit = CREDIT;
+    this._state = RUNNING;
+    this._steps++;
+    if (this._mode === DISPATCH && !this._dispatch(this._inbox)) return;
+    for (;;) {
+      const mode = this._mode;
+      const value = this._inbox;
+      this._inbox = undefined;
+      let result: IteratorResult<unknown, unknown>;
+      try {
+        if (mode === NEXT) {
+          result = this._top!.next(value);
+        } else {
+          this._mode = NEXT;
+          result = mode === THROW ? this._top!.throw(value) : close(this._top!);
+        }
+      } catch (error) {
+        if (this._state !== RUNNING) this._unpark();
+        this._mode = THROW;
+        this._inbox = error;
+        if (this._leave()) continue;
+        return;
+      }
+      const yielded = result.value;
+      if (result.done) {
+        if (this._state !== RUNNING) this._unpark();
+        this._inbox = yielded;
+        if (this._leave()) continue;
+        return;
+      }
+      if (this._state !== RUNNING) {
+        // A call was handled inside the coroutine, which is now parked, or ready again.
+        if ((this._flags & PENDING) !== 0 && this._state === WAITING) this._deliver();
+        return;
+      }
+      if (yielded === undefined) {
+        this._giveWay();
+        return;
+      }
+      if (!this._dispatch(yielded)) return;
+    }
+  }
+
+  /** @internal To the end of the ready queue, where it can be cancelled as if it waited. */
+  _giveWay(): void {
+    this._state = YIELDED;
+    this._scheduler._enqueue(this as Task);
+    if ((this._flags & PENDING) !== 0) this._deliver();
+  }
+
+  /** @internal Handles what was yielded. False if the task has left the processor. */
+  _dispatch(yielded: unknown): boolean {
+    if (--processor.credit < 0) {
+      // Put off before it is handled: it can then still be cancelled without a loss.
+      this._mode = DISPATCH;
+      this._inbox = yielded;
+      this._giveWay();
+      return false;
+    }
+    this._mode = NEXT;
+    try {
+      const result = this._trap(yielded);
+      if (this._state === RUNNING) {
+        if (result !== ENTERED) this._inbox = result;
+        return true;
+      }
+      this._leftBy(result);
+    } catch (error) {
+      if (this._state !== RUNNING) this._unpark();
+      this._mode = THROW;
+      this._inbox = error;
+      return true;
+    }
+    if ((this._flags & PENDING) !== 0 && this._state === WAITING) this._deliver();
+    return false;
+  }
+
+  /** @internal A call has taken the task off the processor and gave `result`: checks that the two agree. */
+  _leftBy(result: unknown): void {
+    if (result instanceof Parked) return;
+    if (this._state === WAITING) {
+      throw new TypeError(
+        "Cannot wait: the system call has parked the task, but gave a value instead of the token",
+      );
+    }
+    this._inbox = result; // it has given way with `schedule`
+  }
+
+  /** @internal */
+  _trap(yielded: unknown): unknown {
+    if ((typeof yielded === "object" && yielded !== null) || typeof yielded === "function") {
+      const scheduler = this._scheduler;
+      if ((yielded as Partial<Trap>)[TRAP] !== undefined) {
+        if (processor.observed) scheduler._observeCall(this as Task, yielded);
+        return (yielded as Trap)[TRAP](this as Task, scheduler);
+      }
+      const iterator = iteratorOf(yielded, "call");
+      if (iterator !== undefined) {
+        this._enter(null, iterator);
+        return ENTERED;
+      }
+      if (typeof (yielded as PromiseLike<unknown>).then === "function") {
+        return awaitPromise(this as Task, yielded as PromiseLike<unknown>);
+      }
+    }
+    const hint = typeof yielded === "function"
+      ? "did you forget to call it"
+      : "a result is returned, not yielded";
+    throw new TypeError(
+      `Cannot wait for ${
+        describe(yielded)
+      }: a coroutine yields nothing, a system call, another coroutine or ` +
+        `operation, a task, a future or a promise (${hint}?)`,
+    );
+  }
+
+  /** @internal Puts a frame on the stack, with a boundary below it: what was on top is then its caller. */
+  _enter(boundary: Boundary | null, iterator: FrameIterator): void {
+    const top = this._top;
+    if (top !== null) this._stack = new Frame(top, this._stack);
+    if (boundary !== null) this._push(boundary);
+    this._top = iterator;
+  }
+
+  /** @internal */
+  _push(boundary: Boundary): void {
+    const below = this._stack;
+    boundary.below = below;
+    boundary.depth = below === null ? 0 : below.depth + 1;
+    boundary.outer = this._boundary;
+    this._stack = this._boundary = boundary;
+  }
+
+  /** @internal The frame on top has ended: goes on with its caller. False if there is none: the task has ended. */
+  _leave(): boolean {
+    this._top = null;
+    for (;;) {
+      const below = this._stack;
+      const unwinding = this._extras === null ? null : this._extras.unwinding;
+      if (unwinding !== null) {
+        const depth = below === null ? 0 : below.depth + 1;
+        if (depth <= unwinding.doomed) {
+          // However it ended, a doomed frame hands on nothing but the cancellation.
+          if (this._mode === THROW && !(this._inbox instanceof Cancelled)) unwinding.errors.push(this._inbox);
+          this._mode = unwinding.mode;
+          this._inbox = unwinding.mode === THROW ? unwinding.cancelled : undefined;
+          unwinding.doomed = depth - 1;
+        }
+      }
+      if (below === null) {
+        this._end();
+        return false;
+      }
+      this._stack = below.below;
+      if (below.iterator !== null) {
+        this._top = below.iterator;
+        return true;
+      }
+      const boundary = below as Boundary;
+      this._boundary = boundary.outer;
+      if (boundary.fired && !boundary.delivered) this._withdraw(boundary);
+      if (unwinding !== null && unwinding.target === boundary) {
+        this._extras!.unwinding = unwinding.outer;
+        boundary.leave(this as Task, unwinding);
+      } else {
+        boundary.leave(this as Task, null);
+      }
+      if (this._top !== null) return true;
+    }
+  }
+
+  /** @internal The last frame has ended. */
+  _end(): void {
+    const extras = this._extras;
+    if (extras !== null) {
+      const { kill, unwinding } = extras;
+      if (unwinding !== null) {
+        // Only a kill lies below the last frame.
+        this._mode = unwinding.errors.length > 0 ? THROW : KILLED;
+        this._inbox = unwinding.errors.length > 0 ? gather(unwinding.errors) : unwinding.cancelled;
+      }
+      if (kill !== null) this._scheduler._timers.clear(kill);
+      extras.unwinding = extras.controller = null;
+      extras.pending = [];
+      for (const undo of extras.atEnd.splice(0)) undo();
+    }
+    this._state = ENDED;
+    this._scheduler._taskEnded(this as Task);
+  }
+
+  /** @internal It would not end: it is taken out of the kernel as it stands. */
+  _abandon(error: unknown): void {
+    if (this._state === WAITING) this._unpark();
+    for (let b = this._boundary; b !== null; b = b.outer) b.disarm();
+    this._top = this._stack = this._boundary = null;
+    this._extra.unwinding = null;
+    this._mode = THROW;
+    this._inbox = error;
+    this._flags |= OBSERVED; // it is reported here
+    this._scheduler._report(error, this as Task);
+    this._end();
+  }
+
+  /** @internal Asks for the unwinding of the stack to a boundary. */
+  _fire(boundary: Boundary): void {
+    boundary.fired = true;
+    this._extra.pending.push(boundary);
+    this._flags |= PENDING;
+    if (this._state === WAITING || this._state === YIELDED) this._deliver();
+  }
+
+  /** @internal */
+  _withdraw(boundary: Boundary): void {
+    const { pending } = this._extras!;
+    const at = pending.indexOf(boundary);
+    if (at >= 0) pending.splice(at, 1);
+    if (pending.length === 0) this._flags &= ~PENDING;
+  }
+
+  /** @internal Delivers the first of the pending cancellations that is not held back. The task must be suspended. */
+  _deliver(): void {
+    const extras = this._extras!;
+    for (const boundary of extras.pending.slice()) {
+      if (!boundary.forced && this._shieldedFrom(boundary)) continue;
+      this._withdraw(boundary);
+      let unwinding = extras.unwinding;
+      const errors: unknown[] = [];
+      // What unwinds to a boundary above this one is part of this one from now on.
+      while (unwinding !== null && unwinding.target.depth >= boundary.depth) {
+        errors.unshift(...unwinding.errors);
+        unwinding = unwinding.outer;
+      }
+      if (unwinding !== null && boundary.depth <= unwinding.doomed) continue; // it lies in frames that unwind anyway
+      boundary.delivered = true;
+      const depth = this._stack === null ? 0 : this._stack.depth + 1;
+      extras.unwinding = new Unwinding(boundary, depth, errors, unwinding);
+      this._cancelWait(extras.unwinding);
+      boundary.cancelling();
+      this._abortSignals(boundary);
+      return;
+    }
+  }
+
+  /** @internal */
+  _shieldedFrom(boundary: Boundary): boolean {
+    for (let b = this._boundary; b !== null && b.depth > boundary.depth; b = b.outer) {
+      if (b.shielding) return true;
+    }
+    return false;
+  }
+
+  /** @internal Throws in the cancellation, or closes the frame, where it waits. */
+  _cancelWait(unwinding: Unwinding): void {
+    const wasWaiting = this._state === WAITING;
+    if (wasWaiting) this._unpark();
+    this._mode = unwinding.mode;
+    this._inbox = unwinding.mode === THROW ? unwinding.cancelled : undefined;
+    this._state = READY;
+    if (wasWaiting) this._scheduler._enqueue(this as Task);
+  }
+
+  /** @internal Ends a wait from within. */
+  _unpark(): void {
+    const parked = this._parked;
+    this._state = RUNNING;
+    if (parked === null) return;
+    this._parked = null;
+    this._scheduler._waitOver(parked);
+    const wait = parked._wait;
+    try {
+      wait.cancel?.();
+    } catch (error) {
+      this._scheduler._report(error, this as Task);
+    }
+  }
+
+  /** @internal */
+  _abortSignals(boundary: Boundary): void {
+    const controllers: AbortController[] = [];
+    for (let b = this._boundary; b !== null && b.depth >= boundary.depth; b = b.outer) {
+      if (b.controller !== null) controllers.push(b.controller);
+      b.controller = null;
+    }
+    const extras = this._extras!;
+    if (boundary === extras.kill && extras.controller !== null) {
+      controllers.push(extras.controller);
+      extras.controller = null;
+    }
+    for (const controller of controllers) controller.abort(boundary.reason ?? new Cancelled());
+  }
+}
+
+function close(iterator: FrameIterator): IteratorResult<unknown, unknown> {
+  return iterator.return === undefined ? { done: true, value: undefined } : iterator.return(undefined);
+}
+
+/** A task that waits until another has ended. */
+export class Ender extends Ending {
+  readonly task: Task;
+  readonly target: Task;
+  readonly #verb: string;
+  #frozen = false;
+
+  constructor(task: Task, target: Task, verb: string) {
+    super();
+    this.task = task;
+    this.target = target;
+    this.#verb = verb;
+  }
+
+  get reason(): string {
+    return `${this.#verb} of ${this.target}`;
+  }
+
+  *holders(): Generator<Task, void> {
+    yield this.target;
+  }
+
+  ended(): void {
+    this.thaw();
+    this.task._scheduler.resume(this, true);
+  }
+
+  /** While a task that is being killed waits for another such, its own grace stands still. */
+  override targetIsDying(): void {
+    if (this.#frozen || !this.task._dying) return;
+    this.#frozen = true;
+    this.task._extra.kill!.freeze();
+  }
+
+  override cancel(): void {
+    super.cancel();
+    this.thaw();
+  }
+
+  protected thaw(): void {
+    if (this.#frozen) this.task._extra.kill!.thaw();
+    this.#frozen = false;
+  }
+}
+
+/** A task that waits for the value of another. */
+class Joiner extends Ender {
+  constructor(task: Task, target: Task) {
+    super(task, target, "join");
+  }
+
+  override ended(): void {
+    this.thaw();
+    const scheduler = this.task._scheduler;
+    let value: unknown;
+    try {
+      value = this.target._result();
+    } catch (error) {
+      scheduler.fail(this, error);
+      return;
+    }
+    scheduler.resume(this, value);
+  }
+}
+
+/** Code outside tasks that waits for the end of one. */
+export class EndCallback extends Ending {
+  readonly ended: () => void;
+
+  constructor(ended: () => void) {
+    super();
+    this.ended = ended;
+  }
+
+  get reason(): string {
+    return "a callback";
+  }
+}
+
+/** Parks the task until the promise is settled. */
+export function awaitPromise(task: Task, promise: PromiseLike<unknown>): Parked {
+  const scheduler = task._scheduler;
+  const parked = scheduler.park(task, PROMISE);
+  promise.then(
+    (value) => scheduler.resume(parked, value),
+    (error) => scheduler.fail(parked, error),
+  );
+  return parked;
+}
+
+const PROMISE: Wait = { reason: "a promise", source: "outside" };

@@ -95,7 +95,6 @@ const generatorNext: unknown = Object.getPrototypeOf(function* () {}).prototype.
 class Taken extends (function (generator: object) {
   return generator;
 } as unknown as new (generator: object) => object) {
-  // deno-lint-ignore no-unused-vars -- its presence is what counts
   #taken = true;
 
   static is(generator: object): boolean {

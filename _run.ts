@@ -7,10 +7,7 @@
  * @module
  */
 
-import type { JoinError } from "./errors.ts";
-import type { Cancelled } from "./errors.ts";
 import { DAEMON, OBSERVED, type Owner, type Task } from "./task.ts";
-import type { THROW } from "./_boundary.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** How a run ended: with main's value, or with an error. */

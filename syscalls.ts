@@ -54,7 +54,7 @@ import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
  * assertEquals(await run(new Later()), "now");
  * ```
  */
-export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T>, Trap {
+export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T> {
   #issued = false;
 
   /**
@@ -177,6 +177,8 @@ export class NewTask extends SystemCall<number> {
   readonly #options: TaskOptions | undefined;
 
   /**
+   * A call that starts a task.
+   *
    * @param target What the task runs.
    * @param options Its name, whether it is a daemon, a signal that kills it.
    */
@@ -271,6 +273,8 @@ export class KillTask extends SystemCall<boolean> {
   readonly #options: KillOptions;
 
   /**
+   * A call that kills a task.
+   *
    * @param target The task or its tid.
    * @param options Why, and how patiently.
    * @throws {TypeError} If `target` is neither.
@@ -334,6 +338,8 @@ export class WaitTask extends SystemCall<boolean> {
   readonly #tid: number;
 
   /**
+   * A call that waits for the end of a task.
+   *
    * @param tid The number of the task.
    * @throws {TypeError} If it is no number.
    * @throws {RangeError} If it is no whole number from 1.
@@ -418,6 +424,8 @@ export class Sleep extends SystemCall<void> {
   readonly #ms: number;
 
   /**
+   * A call that waits for some time.
+   *
    * @param ms Milliseconds.
    * @throws {TypeError} If it is no number.
    * @throws {RangeError} If it is negative or `NaN`.
@@ -495,6 +503,8 @@ export class ReadWait extends SystemCall<void> {
   readonly #source: Pollable;
 
   /**
+   * A call that waits until something can be read.
+   *
    * @param source A socket or a listener.
    * @throws {TypeError} If it is neither.
    */
@@ -529,6 +539,8 @@ export class WriteWait extends SystemCall<void> {
   readonly #socket: Pollable;
 
   /**
+   * A call that waits until no write is in flight.
+   *
    * @param socket A socket.
    * @throws {TypeError} If it is none.
    */
@@ -912,7 +924,9 @@ class GetAbortSignal extends SystemCall<AbortSignal> {
  *       signal = yield* abortSignal();
  *       yield* sleep(60_000); // or `until(fetch(url, { signal }))`
  *     });
- *   } catch { /* too slow *\/ }
+ *   } catch {
+ *     // too slow
+ *   }
  * });
  * assertInstanceOf(signal?.reason, TimeoutError);
  * ```

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { type Boundary, Frame, gather, type Kill, NEXT, type RETURN, THROW, Unwinding } from "./_boundary.ts";
+import { type Boundary, Frame, gather, type Kill, NEXT, THROW, Unwinding } from "./_boundary.ts";
 import {
   describe,
   ENTERED,
@@ -113,7 +113,7 @@ class Extras {
  * });
  * ```
  */
-export class Task<T = unknown> implements Operation<T>, PromiseLike<T>, Trap {
+export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** Its number, counted from 1 in each scheduler. */
   readonly tid: number;
   /** The tid of the task that spawned it; undefined if code outside tasks did. */

@@ -142,9 +142,9 @@ export class Kill extends Boundary implements Timer {
 
   /** The grace stands still, until `thaw` has been called as often. */
   freeze(): void {
-    if (this.#frozen++ > 0 || this._slot < 0) return;
+    if (this.#frozen++ > 0 || this._slot === -1) return;
     const timers = this.task._scheduler._timers;
-    this.#left = Math.max(0, timers.deadlineOf(this) - this.task._scheduler.now());
+    this.#left = timers.left(this, this.task._scheduler.now());
     timers.clear(this);
   }
 

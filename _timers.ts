@@ -6,11 +6,15 @@
  * object, and a timer needs no boxed number. The heap is four wide, which halves its height, and equal deadlines ring in
  * the order in which they were set.
  *
+ * To read the clock costs more than to set a timer. So `start` only notes the timer, and all that were started since the
+ * last look at the clock get their deadlines from the next: never too early, and late by some steps at most. A timeout
+ * whose coroutine need not wait is gone before that.
+ *
  * @module
  */
 
 export interface Timer {
-  /** Its place in the heap; -1 when it is not set. */
+  /** Its place in the heap; -1 when it is not set, -2 and less when it has been started and has no deadline yet. */
   _slot: number;
   /** Called when it is due; it is then no longer set. */
   ring(): void;
@@ -22,9 +26,14 @@ export class Timers {
   #turns: Float64Array = new Float64Array(16);
   #size = 0;
   #turn = 0;
+  /** Those that have been started, with their spans in ms; null where one has been cleared. */
+  #fresh: (Timer | null)[] = [];
+  #spans: number[] = [];
+  #cleared = 0;
 
+  /** How many are set or started. */
   get size(): number {
-    return this.#size;
+    return this.#size + this.#fresh.length - this.#cleared;
   }
 
   /** The deadline of the one that is due first; Infinity when none is set. */
@@ -32,11 +41,32 @@ export class Timers {
     return this.#size === 0 ? Infinity : this.#deadlines[0]!;
   }
 
-  deadlineOf(timer: Timer): number {
-    return timer._slot < 0 ? Infinity : this.#deadlines[timer._slot]!;
+  /** How long it has to wait yet, in ms. */
+  left(timer: Timer, now: number): number {
+    const slot = timer._slot;
+    if (slot >= 0) return Math.max(0, this.#deadlines[slot]! - now);
+    return slot === -1 ? Infinity : this.#spans[-2 - slot]!;
   }
 
-  set(timer: Timer, deadline: number): void {
+  /** It is to ring `ms` from now. */
+  start(timer: Timer, ms: number): void {
+    timer._slot = -2 - this.#fresh.length;
+    this.#fresh.push(timer);
+    this.#spans.push(ms);
+  }
+
+  /** Gives a deadline to all that have been started. */
+  stamp(now: number): void {
+    const fresh = this.#fresh;
+    if (fresh.length === 0) return;
+    for (let i = 0; i < fresh.length; i++) {
+      const timer = fresh[i]!;
+      if (timer !== null) this.#set(timer, now + this.#spans[i]!);
+    }
+    this.#fresh.length = this.#spans.length = this.#cleared = 0;
+  }
+
+  #set(timer: Timer, deadline: number): void {
     const slot = this.#size++;
     if (slot === this.#deadlines.length) this.#grow();
     this.#rise(slot, timer, deadline, this.#turn++);
@@ -44,8 +74,19 @@ export class Timers {
 
   clear(timer: Timer): void {
     const slot = timer._slot;
-    if (slot < 0) return;
+    if (slot === -1) return;
     timer._slot = -1;
+    if (slot < -1) {
+      const fresh = this.#fresh;
+      fresh[-2 - slot] = null;
+      this.#cleared++;
+      for (let last = fresh.length - 1; last >= 0 && fresh[last] === null; last--) {
+        fresh.pop();
+        this.#spans.pop();
+        this.#cleared--;
+      }
+      return;
+    }
     const last = --this.#size;
     const moved = this.#timers.pop()!;
     if (slot === last) return;

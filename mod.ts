@@ -24,6 +24,7 @@ export type { Coroutine, Operation, OperationIterator, Work, Yieldable } from ".
 export type { Clock } from "./_clock.ts";
 export type { Wait } from "./_parking.ts";
 export { Parked } from "./_parking.ts";
+export { type Each, each } from "./_each.ts";
 export * from "./errors.ts";
 export { type Outcome, Task, type TaskState } from "./task.ts";
 export {
@@ -65,3 +66,4 @@ export {
   type TaskInfo,
   type TaskOptions,
 } from "./scheduler.ts";
+export { hostSignal } from "./process.ts";

@@ -550,7 +550,8 @@ export class Scheduler {
 
   /** @internal */
   _setTimer(timer: Timer, ms: number): void {
-    this._timers.set(timer, this.#clock.now() + ms);
+    this._timers.start(timer, ms);
+    if (!this.#turning || this.#clock.jump !== undefined) this.#look(); // else with the next look
   }
 
   /** @internal To the end of the ready queue. */
@@ -669,6 +670,7 @@ export class Scheduler {
       Object.assign(processor, before);
     }
     ready.trim();
+    if (this._timers.size > 0) this.#look();
     return true;
   }
 
@@ -699,6 +701,7 @@ export class Scheduler {
     const now = this.#clock.now();
     this.#lastExact = now;
     this.#lastLook = Math.floor(now);
+    this._timers.stamp(now);
     return now;
   }
 
@@ -808,32 +811,26 @@ export class Scheduler {
   }
 
   #breakDeadlock(): void {
-    const tasks = this.ps().filter((task) => !task.daemon);
+    const tasks = this.#table.list().filter((task) => !task.daemon);
     const error = new DeadlockError(
-      `Nothing can go on: no task is ready, no timer is set, and nobody outside is waited for\n${
-        tasks.map((task) => `  ${task.tid} ${JSON.stringify(task.name)} waits for: ${task.waitingFor}`).join(
-          "\n",
-        )
-      }\nIf callbacks outside the kernel feed this program, say so with { deadlock: "wait" }`,
-      tasks,
+      `Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for\n` +
+        `${
+          listWaits(tasks)
+        }\nIf callbacks outside the kernel feed this program, say so: { deadlock: "wait" }`,
+      tasks.map(infoOf),
     );
-    const drivers = [...this.#drivers];
-    for (const driver of drivers) driver.fail(error);
+    if (this.#drivers.size === 0) this._report(error, tasks[0]!);
+    for (const driver of [...this.#drivers]) driver.fail(error);
     this._killAll(() => true, { reason: error });
-    this.#wake();
   }
 
   /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
   _refuseRing(task: Task, target: Task): void {
-    const path = ringPath(task, target, new Set());
-    if (path === undefined || hasArmedTimeout(task)) return;
-    const ring = [task, ...path];
-    throw new DeadlockError(
-      `Cannot wait for ${target}: ${
-        ring.map((member, i) => `${member} would wait for ${ring[(i + 1) % ring.length]}`).join(", ")
-      }`,
-      ring.map(infoOf),
-    );
+    if (task !== target && task._joiners === null) return; // nobody waits for it
+    const ring = ringOf(task, target);
+    if (ring === undefined) return;
+    const links = ring.map((member, i) => `${member} waits for ${ring[(i + 1) % ring.length]}`).join(", ");
+    throw new DeadlockError(`Cannot wait for ${target}, it would close a ring: ${links}`, ring.map(infoOf));
   }
 }
 
@@ -844,14 +841,22 @@ interface Driver {
   taskEnded?(): void;
 }
 
-/** The tasks that `from` waits for, one through the other, until one waits for `task`. */
-function ringPath(task: Task, from: Task, seen: Set<Task>): Task[] | undefined {
-  if (from === task) return [];
-  if (seen.has(from) || hasArmedTimeout(from)) return undefined;
-  seen.add(from);
-  for (const holder of from._parked?._wait.holders?.() ?? []) {
-    const path = ringPath(task, holder, seen);
-    if (path !== undefined) return [from, ...path];
+/** The ring of waits that `task` would close by waiting for `target`; one under an armed timeout opens by itself. */
+function ringOf(task: Task, target: Task): Task[] | undefined {
+  const cameFrom = new Map<Task, Task>([[target, task]]);
+  const open = [target];
+  for (let member = open.pop(); member !== undefined; member = open.pop()) {
+    if (hasArmedTimeout(member)) continue;
+    if (member === task) {
+      const ring: Task[] = [];
+      for (let link = cameFrom.get(task)!; link !== task; link = cameFrom.get(link)!) ring.unshift(link);
+      return [task, ...ring];
+    }
+    for (const holder of member._parked?._wait.holders?.() ?? []) {
+      if (cameFrom.has(holder)) continue;
+      cameFrom.set(holder, member);
+      open.push(holder);
+    }
   }
   return undefined;
 }
@@ -859,6 +864,20 @@ function ringPath(task: Task, from: Task, seen: Set<Task>): Task[] | undefined {
 function hasArmedTimeout(task: Task): boolean {
   for (let b = task._boundary; b !== null; b = b.outer) if (b.armed) return true;
   return false;
+}
+
+/** A table of tasks: what each waits for, and who could end that. */
+function listWaits(tasks: Task[]): string {
+  const rows = tasks.map((task) => [
+    String(task.tid),
+    task.name,
+    task.waitingFor ?? task.state,
+    [...task._parked?._wait.holders?.() ?? []].map(String).join(", "),
+  ]);
+  rows.unshift(["tid", "name", "waits for", "held by"]);
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()}`)
+    .join("\n");
 }
 
 function infoOf(task: Task): TaskInfo {

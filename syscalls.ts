@@ -453,8 +453,9 @@ class SleepWait extends Parked implements Timer, Wait {
   }
 
   get reason(): string {
-    const deadline = this.#scheduler._timers.deadlineOf(this);
-    return deadline === Infinity ? "sleep for ever" : `sleep until ${Math.round(1000 * deadline) / 1000}`;
+    const now = this.#scheduler.now();
+    const left = this.#scheduler._timers.left(this, now);
+    return left === Infinity ? "sleep for ever" : `sleep until ${Math.round(1000 * (now + left)) / 1000}`;
   }
 
   cancel(): void {
@@ -678,7 +679,7 @@ class TimeoutBoundary extends Boundary implements Timer {
   }
 
   override get armed(): boolean {
-    return this._slot >= 0;
+    return this._slot !== -1;
   }
 
   override disarm(): void {

@@ -36,6 +36,8 @@ class SignalLine {
   readonly signal: Deno.Signal;
   readonly waiters: ParkingPlace<SignalWaiter> = new ParkingPlace();
   #listening = false;
+  /** A listener keeps no process alive, and a program that waits for nothing but a signal is to wait. */
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
 
   constructor(signal: Deno.Signal) {
     this.signal = signal;
@@ -44,8 +46,13 @@ class SignalLine {
   listenIfWanted(): void {
     const wanted = this.waiters.first !== null;
     if (wanted === this.#listening) return;
-    if (wanted) Deno.addSignalListener(this.signal, this.#arrive);
-    else Deno.removeSignalListener(this.signal, this.#arrive);
+    if (wanted) {
+      Deno.addSignalListener(this.signal, this.#arrive);
+      this.#heartbeat = setInterval(() => {}, 2 ** 31 - 1);
+    } else {
+      Deno.removeSignalListener(this.signal, this.#arrive);
+      clearInterval(this.#heartbeat);
+    }
     this.#listening = wanted;
   }
 

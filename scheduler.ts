@@ -676,12 +676,9 @@ export class Scheduler {
 
   #observedStep(task: Task): void {
     this.#notify("stepStart", task);
-    processor.observed = true;
-    try {
-      task._step();
-    } finally {
-      processor.observed = false;
-    }
+    processor.observed = this.#observers.some((observer) => observer.systemCall !== undefined);
+    task._step();
+    processor.observed = false;
     this.#notify("stepEnd", task);
   }
 

@@ -1,5 +1,6 @@
 /**
- * What tests of genos programs are made with: a clock that stands still until it is moved.
+ * What tests of genos programs are made with: a clock that stands still until it is moved, and a sweep that interrupts a program
+ * at each of its steps.
  *
  * @example
  * ```ts
@@ -17,6 +18,7 @@
 
 import type { Clock } from "./_clock.ts";
 export type { Clock } from "./_clock.ts";
+export { sweep, SweepError, type SweepOptions, type SweepReport } from "./_sweep.ts";
 
 interface Alarm {
   deadline: number;

@@ -1,0 +1,161 @@
+/**
+ * The sweep: a program is interrupted at each of its steps, one run after the other.
+ *
+ * A cancellation can come at any wait, and the one that hurts is the one that nobody thought of. But a program on this
+ * kernel switches only where it yields, so its steps can be counted, and there are not many: run it once for each. After
+ * every run nothing may be left: no task, no timer, no place in a line, no error that nobody heard of; and what the
+ * program's own check says must hold.
+ *
+ * @module
+ */
+
+import type { Work } from "./_operation.ts";
+import { Waiter } from "./_parking.ts";
+import type { Parked, Wait } from "./_parking.ts";
+import { JoinError, TimeoutError } from "./errors.ts";
+import { Scheduler } from "./scheduler.ts";
+import { abortable } from "./syscalls.ts";
+import type { Task } from "./task.ts";
+import { VirtualClock } from "./testing.ts";
+
+/** How a sweep is done. */
+export interface SweepOptions {
+  /** How the program is interrupted: a task is killed, a timeout round main expires, or both in turn, the default. */
+  by?: "kill" | "timeout" | "both";
+  /** Who is killed: `"main"`, the default, or `"any"`: at each step the task that has just made it. */
+  victims?: "main" | "any";
+  /** Called after each run: throws if something was lost or left. */
+  check?: () => void;
+  /** The most steps that a run may have; 10 000 if not given. */
+  maxSteps?: number;
+}
+
+/** What a sweep has done. */
+export interface SweepReport {
+  /** The steps of the program when nobody interrupts it. */
+  steps: number;
+  /** How often it was run. */
+  runs: number;
+}
+
+/** Thrown by {@linkcode sweep}: which interruption broke the program. `cause` is what was thrown, if something was. */
+export class SweepError extends Error {
+  /** `"SweepError"`. */
+  override readonly name = "SweepError";
+  /** The step, counted from 1, after which the program was interrupted. 0: it failed without that. */
+  readonly step: number;
+
+  /**
+   * A report of a run that failed.
+   *
+   * @param message What is wrong.
+   * @param step After which step the program was interrupted.
+   * @param options What was thrown.
+   */
+  constructor(message: string, step: number, options?: ErrorOptions) {
+    super(message, options);
+    this.step = step;
+  }
+}
+
+/** A scheduler that remembers who has stood in a line. */
+class WatchedScheduler extends Scheduler {
+  readonly waiters = new Set<Waiter>();
+
+  override park(task: Task, wait: Wait): Parked {
+    const parked = super.park(task, wait);
+    if (parked instanceof Waiter) this.waiters.add(parked);
+    return parked;
+  }
+}
+
+/**
+ * Counts the steps of a program, then runs it once for each step with a kill, or a timeout, at that step. After every run
+ * all its tasks must have ended, nothing may be left in the timers and in the lines of those who wait, no error may be
+ * unheard of, and `check` must not throw. It runs on a virtual clock, and gives the host no turn.
+ *
+ * Curio's tests of cancellation, made exhaustive.
+ *
+ * @param program What is run, each time anew: it sets up its own state.
+ * @param options How it is interrupted, and what must hold afterwards.
+ * @returns How many steps the program has, and how many runs were made.
+ * @throws {SweepError} Which interruption broke the program, and what was wrong then.
+ *
+ * @example
+ * ```ts
+ * import { sleep } from "@genos/kernel";
+ * import { sweep } from "@genos/kernel/testing";
+ * import { assert } from "@std/assert";
+ *
+ * let open = 0;
+ * const report = sweep(function* () {
+ *   open++;
+ *   try {
+ *     yield* sleep(10);
+ *     yield;
+ *   } finally {
+ *     open--;
+ *   }
+ * }, { check: () => assert(open === 0) });
+ * assert(report.steps >= 3);
+ * ```
+ */
+export function sweep(program: () => Work<unknown>, options: SweepOptions = {}): SweepReport {
+  const { by = "both", victims = "main", check = () => {}, maxSteps = 10_000 } = options;
+  if (typeof program !== "function") {
+    throw new TypeError("Cannot sweep: a function that makes the program is wanted");
+  }
+  const attempt = (interruptAt: number, interrupt: "kill" | "timeout"): number => {
+    const unheard: unknown[] = [];
+    const scheduler = new WatchedScheduler({
+      clock: new VirtualClock(),
+      onUnhandledError: (error) => unheard.push(error),
+    });
+    const timer = new AbortController();
+    let steps = 0;
+    let main: Task | undefined;
+    let interrupted = "";
+    const observation = scheduler.observe({
+      taskCreated: (task) => main ??= task,
+      stepEnd(task) {
+        if (++steps === maxSteps) void scheduler.kill(main!, { force: true, wait: false });
+        if (steps !== interruptAt) return;
+        const victim = interrupt === "kill" && victims === "any" ? task : main!;
+        interrupted = `${interrupt} of ${victim} (${
+          victim.waitingFor ?? victim.state
+        }) after step ${steps} of ${task}`;
+        if (interrupt === "timeout") timer.abort(new TimeoutError("interrupted by the sweep"));
+        else void scheduler.kill(victim, { wait: false, reason: "interrupted by the sweep" });
+      },
+    });
+    const fail = (what: string, cause?: unknown): never => {
+      const at = interrupted === "" ? "without an interruption" : interrupted;
+      throw new SweepError(`${at}: ${what}`, interruptAt, cause === undefined ? {} : { cause });
+    };
+    try {
+      scheduler.runSync(interrupt === "timeout" ? abortable(timer.signal, program()) : program());
+    } catch (error) {
+      const expected = interrupted !== "" && (error instanceof JoinError || error === timer.signal.reason);
+      if (!expected && steps < maxSteps) fail(`the program threw ${error}`, error);
+    }
+    observation[Symbol.dispose]();
+    if (steps >= maxSteps) fail(`the program has not ended after ${maxSteps} steps`);
+    if (unheard.length > 0) fail(`nobody heard of ${unheard[0]}`, unheard[0]);
+    if (scheduler.tasks.size > 0) fail(`${[...scheduler.tasks.values()].join(", ")} still there`);
+    if (scheduler._timers.size > 0) fail(`${scheduler._timers.size} timers are still set`);
+    for (const waiter of scheduler.waiters) {
+      if (waiter._place !== null) fail(`somebody still stands in a line: ${waiter.reason}`);
+    }
+    try {
+      check();
+    } catch (error) {
+      fail(`the check threw ${error}`, error);
+    }
+    return steps;
+  };
+  const report = { steps: attempt(0, "kill"), runs: 1 };
+  for (const interrupt of by === "both" ? ["kill", "timeout"] as const : [by]) {
+    for (let step = 1; step <= report.steps; step++, report.runs++) attempt(step, interrupt);
+  }
+  return report;
+}

@@ -1,0 +1,210 @@
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  type Coroutine,
+  currentTask,
+  DeadlockError,
+  join,
+  kill,
+  run,
+  Scheduler,
+  sleep,
+  spawn,
+  SystemCall,
+  type Task,
+  timeout,
+  until,
+  waitTask,
+} from "../mod.ts";
+import { VirtualClock } from "../testing.ts";
+
+function virtual(options: { deadlock?: "throw" | "wait" } = {}): Scheduler {
+  return new Scheduler({ clock: new VirtualClock(), ...options });
+}
+
+/** A system call that forgets to resume. */
+class Forget extends SystemCall<void> {
+  handle(task: Task, scheduler: Scheduler) {
+    return scheduler.park(task, { reason: "godot" });
+  }
+}
+
+Deno.test("when nothing can ever go on, run rejects with a table of who waits for what", async () => {
+  const log: string[] = [];
+  const error = await assertRejects(
+    () =>
+      virtual().run(function* main() {
+        const forgetful = yield* spawn(function* () {
+          try {
+            yield* new Forget();
+          } finally {
+            yield;
+            log.push("cleaned up");
+          }
+        }, { name: "forgetful" });
+        yield* spawn(sleep(Infinity), { name: "background", daemon: true });
+        yield* join(forgetful);
+      }),
+    DeadlockError,
+  );
+  log.push("rejected");
+  assertEquals(
+    error.message,
+    `Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for
+  tid  name       waits for                   held by
+  1    main       join of task 2 "forgetful"  task 2 "forgetful"
+  2    forgetful  godot
+If callbacks outside the kernel feed this program, say so: { deadlock: "wait" }`,
+  );
+  assertEquals(error.tasks.map(({ tid, waitingFor }) => [tid, waitingFor]), [[
+    1,
+    'join of task 2 "forgetful"',
+  ], [2, "godot"]]);
+  assertEquals(log, ["cleaned up", "rejected"]);
+});
+
+Deno.test("mainLoop rejects with DeadlockError, runSync throws it", async () => {
+  const scheduler = virtual();
+  scheduler.new(new Forget());
+  await assertRejects(() => scheduler.mainLoop(), DeadlockError, "godot");
+  assertThrows(() => virtual().runSync(new Forget()), DeadlockError, "godot");
+});
+
+Deno.test("a deadlock of a scheduler that nobody runs is told to onUnhandledError's default", async () => {
+  const printed: unknown[] = [];
+  const { error } = console;
+  console.error = (...parts: unknown[]) => printed.push(...parts);
+  try {
+    const task = Scheduler.current().spawn(new Forget());
+    await assertRejects(async () => await task);
+  } finally {
+    console.error = error;
+  }
+  assertInstanceOf(printed[1], DeadlockError);
+});
+
+Deno.test('with deadlock: "wait" the loop waits for what callbacks outside bring', async () => {
+  const scheduler = virtual({ deadlock: "wait" });
+  const call = new (class extends SystemCall<string> {
+    handle(task: Task, scheduler: Scheduler) {
+      const parked = scheduler.park(task, { reason: "a callback" });
+      setTimeout(() => scheduler.resume(parked, "called back"), 1);
+      return parked;
+    }
+  })();
+  assertEquals(await scheduler.run(call), "called back");
+});
+
+Deno.test("as long as a timer, the host or a promise may bring something, nothing is a deadlock", async () => {
+  const scheduler = virtual();
+  await scheduler.run(function* () {
+    const waiting = yield* spawn(new Forget());
+    yield* sleep(1000);
+    yield* until(new Promise((resolve) => setTimeout(resolve, 2)));
+    yield* kill(waiting);
+  });
+});
+
+Deno.test("a ring of joins is refused at once, in the task that would close it", async () => {
+  const log: string[] = [];
+  const scheduler = virtual();
+  await scheduler.run(function* () {
+    const tasks: Task[] = [];
+    for (const name of ["a", "b", "c"]) {
+      tasks.push(
+        yield* spawn(function* () {
+          yield;
+          const next = tasks[(tasks.findIndex((task) => task.name === name) + 1) % 3]!;
+          try {
+            yield* join(next);
+          } catch (error) {
+            log.push(`${name}: ${(error as Error).message}`);
+          }
+          log.push(`${name} ends`);
+        }, { name }),
+      );
+    }
+    yield* sleep(1);
+  });
+  assertEquals(log, [
+    'c: Cannot wait for task 2 "a", it would close a ring: ' +
+    'task 4 "c" waits for task 2 "a", task 2 "a" waits for task 3 "b", task 3 "b" waits for task 4 "c"',
+    "c ends",
+    "b ends",
+    "a ends",
+  ]);
+});
+
+Deno.test("waiting for oneself is the smallest ring, in every form", () => {
+  const names = virtual().runSync(function* (): Coroutine<string[]> {
+    const self = yield* currentTask();
+    const names: string[] = [];
+    for (const wait of [() => self, () => join(self), () => waitTask(self.tid), () => self.join()]) {
+      try {
+        yield wait();
+        names.push("waited");
+      } catch (error) {
+        names.push((error as Error).name);
+      }
+    }
+    return names;
+  });
+  assertEquals(names, ["DeadlockError", "DeadlockError", "DeadlockError", "DeadlockError"]);
+});
+
+Deno.test("two tasks that wait for each other are a ring whatever else goes on", async () => {
+  const log: string[] = [];
+  await run(function* () {
+    yield* spawn(sleep(5)); // a timer is set: the loop alone would see no deadlock
+    const first: Task = yield* spawn(function* () {
+      yield;
+      yield* waitTask(first.tid + 1);
+      log.push("first");
+    });
+    yield* spawn(function* () {
+      yield;
+      try {
+        yield* waitTask(first.tid);
+      } catch (error) {
+        log.push((error as Error).name);
+      }
+    });
+  });
+  assertEquals(log, ["DeadlockError", "first"]);
+});
+
+Deno.test("a ring with a task under an armed timeout is none: it opens by itself", async () => {
+  const log: string[] = [];
+  const scheduler = virtual();
+  await scheduler.run(function* () {
+    const first: Task = yield* spawn(function* () {
+      yield;
+      try {
+        yield* timeout(100, second);
+      } catch (error) {
+        log.push(`${(error as Error).name} at ${scheduler.now()}`);
+      }
+    });
+    const second: Task = yield* spawn(function* () {
+      yield* sleep(1);
+      yield* join(first);
+      log.push("second");
+    });
+    yield* second;
+  });
+  assertEquals(log, ["TimeoutError at 100", "second"]);
+});
+
+Deno.test("a long chain of joins is no ring, and costs no time to see that", () => {
+  virtual().runSync(function* () {
+    let last: Task = yield* spawn(function* () {
+      for (let i = 0; i < 100; i++) yield;
+    });
+    for (let i = 0; i < 20_000; i++) {
+      const target = last;
+      last = yield* spawn(function* () {
+        yield* join(target);
+      });
+    }
+    yield* last;
+  });
+});

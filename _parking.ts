@@ -24,11 +24,12 @@ export interface Wait {
    */
   cancel?(): boolean | void;
   /**
-   * Who will end this wait: another task (the default), the host (a socket, a signal, a callback of the process), or code
-   * outside the kernel that holds a future or a promise. As long as a task waits for the host or for outside code,
-   * nothing is a deadlock.
+   * Who can end this wait. `"tasks"`, the default: another task. `"host"`: a socket, a signal, a callback of the process.
+   * `"outside"`: code outside the kernel, which holds a promise. `"either"`: a task or code outside, as with a future.
+   * As long as a task waits for more than tasks, nothing is a deadlock; and for the host and for code outside, a virtual
+   * clock stands.
    */
-  readonly source?: "tasks" | "host" | "outside";
+  readonly source?: "tasks" | "host" | "outside" | "either";
   /** The tasks without which this wait cannot end. A ring of them is refused as a deadlock. */
   holders?(): Iterable<Task>;
 }

@@ -28,6 +28,8 @@ export class Run implements Owner {
     this.#settled = settled;
   }
 
+  readonly joins = false;
+
   get run(): Owner {
     return this;
   }

@@ -66,4 +66,5 @@ export {
   type TaskInfo,
   type TaskOptions,
 } from "./scheduler.ts";
+export { coroutine, Future } from "./future.ts";
 export { hostSignal } from "./process.ts";

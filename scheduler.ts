@@ -15,7 +15,9 @@
 
 import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
 import { describe, frameOf, type Work } from "./_operation.ts";
+import type { Network } from "./_network.ts";
 import { Parked, type Wait } from "./_parking.ts";
+import type { Future } from "./future.ts";
 import { ReadyQueue } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
@@ -42,6 +44,8 @@ import {
 export interface SchedulerOptions {
   /** What it takes for time; the system's monotonic clock if not given. */
   clock?: Clock;
+  /** What `listen` and `connect` work on; Deno's network if not given. */
+  network?: Network;
   /** How long, in ms, ready tasks may run before the host gets its turn; 1 if not given. */
   timeSlice?: number;
   /** How long, in ms, the cleanup of a killed task may take before its frames are closed; 5000 if not given. */
@@ -53,7 +57,15 @@ export interface SchedulerOptions {
 }
 
 /** Whose error it is that nobody has heard of. */
-export type ErrorSource = Task;
+export type ErrorSource = Task | Future<unknown>;
+
+/** What has failed and may be looked at yet. */
+export interface Failure {
+  /** @internal Somebody has looked. */
+  _heard: boolean;
+  /** @internal */
+  readonly _error: unknown;
+}
 
 /** How a task is set up. */
 export interface TaskOptions {
@@ -118,6 +130,9 @@ const NO_OPTIONS: TaskOptions = {};
 /** The steps between two looks at the clock, when they are short: a look costs as much as some steps. */
 const STEPS_PER_LOOK = 64;
 
+/** Coroutines that start at once may do so one in the other, so far; then the native stack has to be thought of. */
+const MOST_NESTED = 100;
+
 let defaultScheduler: Scheduler | undefined;
 
 /**
@@ -146,6 +161,8 @@ export class Scheduler {
   readonly #table = new TaskTable();
   /** @internal */
   readonly _timers: Timers = new Timers();
+  /** @internal undefined: Deno's */
+  readonly _network: Network | undefined;
   readonly #clock: Clock;
   readonly #timeSlice: number;
   readonly #killGrace: number;
@@ -154,9 +171,10 @@ export class Scheduler {
   #lastTid = 0;
   /** Tasks alive that are no daemons. */
   #workers = 0;
-  /** Waits that the host ends, of tasks that are no daemons, and that outside code ends. */
+  /** Waits that the host ends, of tasks that are no daemons; that code outside ends; that it or a task may end. */
   #hostWaits = 0;
   #outsideWaits = 0;
+  #eitherWaits = 0;
   /** The time, in whole ms, as of the last look at the clock. */
   #lastLook = 0;
   #stepsPerLook = 1;
@@ -170,7 +188,7 @@ export class Scheduler {
   #quietComing = false;
   #alarm: { deadline: number; handle: unknown } | undefined;
   /** Failures that nobody has looked at in this turn, and what waits for their being told. */
-  #unobserved: Task[] = [];
+  #unheard: (Failure & ErrorSource)[] = [];
   #afterTurn: (() => void)[] = [];
   #observers: Observer[] = [];
   readonly #turn: () => void = () => {
@@ -206,6 +224,7 @@ export class Scheduler {
       );
     }
     this.#clock = clock;
+    this._network = options.network;
     this.#timeSlice = timeSlice;
     this.#killGrace = killGrace;
     this.#deadlock = deadlock;
@@ -258,10 +277,41 @@ export class Scheduler {
    * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
    */
   spawn<T>(target: Work<T>, options?: TaskOptions): Task<T> {
-    const spawner = processor.task;
-    const inside = spawner !== null && spawner._scheduler === this;
-    const run = inside && spawner._owner !== null ? spawner._owner.run : null;
-    return this._spawn(target, options, run, inside ? spawner.tid : undefined);
+    return this._spawn(target, options, this.#ownerHere(), this.#spawnerHere()?.tid);
+  }
+
+  /** @internal Starts a task by its first step, without a turn in the ready queue. */
+  _start<T>(target: Work<T>, made: (task: Task) => void, ended: (task: Task) => void): Task<T> {
+    const task = this.#make(target, undefined, this.#ownerHere(), this.#spawnerHere()?.tid);
+    task._flags |= OBSERVED;
+    made(task as Task);
+    task._whenEnded(new EndCallback(() => ended(task as Task)));
+    if (this.#nesting >= MOST_NESTED) {
+      this._enqueue(task as Task);
+      return task;
+    }
+    const { task: outer, credit, observed } = processor;
+    this.#nesting++;
+    try {
+      this.#step(task as Task);
+    } finally {
+      this.#nesting--;
+      Object.assign(processor, { task: outer, credit, observed });
+    }
+    this.#wake(); // it may have set a timer
+    return task;
+  }
+
+  #nesting = 0;
+
+  /** The task on the processor, if it is one of this scheduler. */
+  #spawnerHere(): Task | undefined {
+    const { task } = processor;
+    return task?._scheduler === this ? task : undefined;
+  }
+
+  #ownerHere(): Owner | null {
+    return this.#spawnerHere()?._owner?.run ?? null;
   }
 
   /**
@@ -313,7 +363,7 @@ export class Scheduler {
     try {
       for (;;) {
         this.#drain(Infinity);
-        this.#tellUnobserved();
+        this.#tellUnheard();
         if (settlement !== undefined) break;
         if (this.#ready.size > 0) continue;
         if (this.#isDeadlock()) this.#breakDeadlock();
@@ -425,6 +475,7 @@ export class Scheduler {
    * @throws {InvalidStateError} If that task is not on the processor.
    */
   park(task: Task, wait: Wait): Parked {
+    if (this._choosing !== null) return this._choosing.parkCase(task, wait);
     if (task._state !== RUNNING || task._scheduler !== this) {
       throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
     }
@@ -448,6 +499,9 @@ export class Scheduler {
   resume(parked: Parked, value?: unknown): boolean {
     const task = parked._task;
     if (task === null) return false;
+    if (task._parked !== parked) {
+      return (task._parked as unknown as Choosing).resumeCase(parked, value, false);
+    }
     this._waitOver(parked);
     task._parked = null;
     task._inbox = value;
@@ -465,8 +519,10 @@ export class Scheduler {
    */
   fail(parked: Parked, error: unknown): boolean {
     const task = parked._task;
-    if (!this.resume(parked, error)) return false;
-    task!._mode = THROW;
+    if (task === null) return false;
+    if (task._parked !== parked) return (task._parked as unknown as Choosing).resumeCase(parked, error, true);
+    this.resume(parked, error);
+    task._mode = THROW;
     return true;
   }
 
@@ -486,8 +542,23 @@ export class Scheduler {
 
   // ---- For the kernel's own modules ----
 
-  /** @internal */
+  /** @internal The `select` that is trying its cases: what they park is parked for all of them. */
+  _choosing: Choosing | null = null;
+
+  /** @internal Starts a task for an owner. */
   _spawn<T>(
+    target: Work<T>,
+    options: TaskOptions | undefined,
+    owner: Owner | null,
+    parent: number | undefined,
+  ): Task<T> {
+    const task = this.#make(target, options, owner, parent);
+    this._enqueue(task as Task);
+    if (options?.signal !== undefined) this.#killOnAbort(task as Task, options.signal);
+    return task;
+  }
+
+  #make<T>(
     target: Work<T>,
     options: TaskOptions | undefined,
     owner: Owner | null,
@@ -504,14 +575,14 @@ export class Scheduler {
     const task: Task = new Task(this, ++this.#lastTid, frame, parent, owner);
     if (name !== undefined) task._extra.name = name;
     else if (typeof target === "function" && target.name !== "") task._extra.name = target.name;
+    const locals = processor.task === null ? null : processor.task._extras?.locals ?? null;
+    if (locals !== null) task._extra.locals = locals;
     if (daemon) task._flags |= DAEMON;
     else this.#workers++;
     this.#table.add(task);
     owner?._taskStarted(task);
     if (this.#observers.length > 0) this.#notify("taskCreated", task);
     task._state = YIELDED; // nothing was delivered: if it is killed now, it never runs
-    this._enqueue(task);
-    if (signal !== undefined) this.#killOnAbort(task, signal);
     return task as Task<T>;
   }
 
@@ -568,8 +639,9 @@ export class Scheduler {
     parked._task = null;
   }
 
-  #countFed(task: Task, source: "host" | "outside", by: number): void {
+  #countFed(task: Task, source: "host" | "outside" | "either", by: number): void {
     if (source === "outside") this.#outsideWaits += by;
+    else if (source === "either") this.#eitherWaits += by;
     else if ((task._flags & DAEMON) === 0) this.#hostWaits += by;
   }
 
@@ -583,7 +655,7 @@ export class Scheduler {
       task._joiners = null;
       for (let waiter = joiners.shift(); waiter !== null; waiter = joiners.shift()) waiter.ended(task);
     }
-    if (task._mode === THROW && (task._flags & OBSERVED) === 0) this.#unobserved.push(task);
+    if (task._mode === THROW && !task._heard) this.#unheard.push(task);
     const owner = task._owner;
     task._owner = null;
     owner?._taskEnded(task);
@@ -599,6 +671,12 @@ export class Scheduler {
       printError(error, source);
       console.error(`genos: onUnhandledError threw as well:`, second);
     }
+  }
+
+  /** @internal It has failed: if nobody has looked by the end of the turn, it is told. */
+  _mayBeUnheard(failure: Failure & ErrorSource): void {
+    this.#unheard.push(failure);
+    if (!this.#turning && !this.#coming) this.#afterDrain();
   }
 
   /** @internal */
@@ -643,7 +721,7 @@ export class Scheduler {
       const size = this.#ready.size;
       hostTurn(() => this.#ready.size !== size, () => {
         this.#inHostTurn = false;
-        this.#tellUnobserved();
+        this.#tellUnheard();
         this.#turn();
       });
     }
@@ -660,8 +738,7 @@ export class Scheduler {
       while (ready.size > 0) {
         const task = ready.shift();
         if (task._state > YIELDED) continue; // it was taken out
-        if (this.#observers.length > 0) this.#observedStep(task);
-        else task._step();
+        this.#step(task);
         if (--steps === 0 && this.#isOver(end)) return false;
         if (steps === 0) steps = this.#stepsPerLook;
       }
@@ -674,7 +751,11 @@ export class Scheduler {
     return true;
   }
 
-  #observedStep(task: Task): void {
+  #step(task: Task): void {
+    if (this.#observers.length === 0) {
+      task._step();
+      return;
+    }
     this.#notify("stepStart", task);
     processor.observed = this.#observers.some((observer) => observer.systemCall !== undefined);
     task._step();
@@ -717,7 +798,7 @@ export class Scheduler {
     const dueNow = this._timers.size > 0 && this.#clock.jump === undefined &&
       this._timers.next <= this.#clock.now();
     if (
-      dueNow || this.#unobserved.length > 0 || this.#afterTurn.length > 0 || this.#isDriven() && (
+      dueNow || this.#unheard.length > 0 || this.#afterTurn.length > 0 || this.#isDriven() && (
           this.#isDeadlock() || (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#isFed())
         )
     ) {
@@ -730,7 +811,7 @@ export class Scheduler {
   #quiet(): void {
     this.#quietComing = false;
     if (this.#turning || this.#coming) return; // it was not the end
-    this.#tellUnobserved();
+    this.#tellUnheard();
     if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
     if (this.#isDeadlock()) this.#breakDeadlock();
     else if (this.#clock.jump === undefined) this.#takeTurn();
@@ -779,21 +860,19 @@ export class Scheduler {
 
   // ---- The end of a turn ----
 
-  #tellUnobserved(): void {
-    while (this.#unobserved.length > 0) {
-      const tasks = this.#unobserved;
-      this.#unobserved = [];
-      for (const task of tasks) {
-        if ((task._flags & OBSERVED) !== 0) continue;
-        task._flags |= OBSERVED;
-        this._report(task._inbox, task);
+  #tellUnheard(): void {
+    while (this.#unheard.length > 0) {
+      for (const failure of this.#unheard.splice(0)) {
+        if (failure._heard) continue;
+        failure._heard = true;
+        this._report(failure._error, failure);
       }
     }
     for (const callback of this.#afterTurn.splice(0)) callback();
   }
 
   #whenTurnIsOver(callback: () => void): void {
-    if (this.#unobserved.length > 0) this.#afterTurn.push(callback);
+    if (this.#unheard.length > 0) this.#afterTurn.push(callback);
     else callback();
   }
 
@@ -803,7 +882,8 @@ export class Scheduler {
   }
 
   #isDeadlock(): boolean {
-    return this.#workers > 0 && this._timers.size === 0 && !this.#isFed() && this.#deadlock === "throw" &&
+    return this.#workers > 0 && this._timers.size === 0 && !this.#isFed() && this.#eitherWaits === 0 &&
+      this.#deadlock === "throw" &&
       this.#ready.size === 0;
   }
 
@@ -823,12 +903,21 @@ export class Scheduler {
 
   /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
   _refuseRing(task: Task, target: Task): void {
-    if (task !== target && task._joiners === null) return; // nobody waits for it
+    if (task !== target && task._joiners === null && !(task._extras?.held || task._owner?.joins)) return; // nobody waits for it
+    if (this._choosing !== null) return; // it waits for other things as well
     const ring = ringOf(task, target);
     if (ring === undefined) return;
     const links = ring.map((member, i) => `${member} waits for ${ring[(i + 1) % ring.length]}`).join(", ");
     throw new DeadlockError(`Cannot wait for ${target}, it would close a ring: ${links}`, ring.map(infoOf));
   }
+}
+
+/** One wait for several things: its cases park with it, and the first that is resumed undoes the others. */
+export interface Choosing {
+  /** Parks a case. */
+  parkCase(task: Task, wait: Wait): Parked;
+  /** Ends the wait with what a case has brought. */
+  resumeCase(parked: Parked, value: unknown, failed: boolean): boolean;
 }
 
 /** Somebody for whom the loop turns. */

@@ -64,6 +64,8 @@ export const OBSERVED = 4;
 
 /** Whom a task belongs to: a run or a group. */
 export interface Owner {
+  /** Whether somebody may wait for the end of its tasks: a ring of waits can then lead through it. */
+  readonly joins: boolean;
   /** To whom the tasks belong that its tasks spawn. */
   readonly run: Owner | null;
   /** @internal */
@@ -91,6 +93,20 @@ class Extras {
   controller: AbortController | null = null;
   /** What is to be undone at its end. */
   atEnd: (() => void)[] = [];
+  /** What it holds and others may wait for, linked: locks. */
+  held: Held | null = null;
+  /** The values of task-local variables. Shared with its children, so never changed in place. */
+  locals: ReadonlyMap<object, unknown> | null = null;
+}
+
+/** Something that a task holds, and that others may wait for: it is told when its holder ends without letting go. */
+export interface Held {
+  /** @internal the next that the same task holds */
+  _nextHeld: Held | null;
+  /** @internal */
+  _previousHeld: Held | null;
+  /** @internal */
+  _holderEnded(task: Task): void;
 }
 
 /**
@@ -252,6 +268,19 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     throw new JoinError(`${this} was killed: ${cancelled.message}`, { cause: cancelled });
   }
 
+  /** @internal Somebody has seen, or will see, how it ends. */
+  get _heard(): boolean {
+    return (this._flags & OBSERVED) !== 0;
+  }
+  set _heard(heard: boolean) {
+    if (heard) this._flags |= OBSERVED;
+  }
+
+  /** @internal What it failed with. */
+  get _error(): unknown {
+    return this._inbox;
+  }
+
   /** @internal */
   _whenEnded(waiter: Ending): void {
     (this._joiners ??= new ParkingPlace<Ending>()).push(waiter);
@@ -269,6 +298,24 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal */
   get _extra(): Extras {
     return this._extras ??= new Extras();
+  }
+
+  /** @internal */
+  _hold(held: Held): void {
+    const extra = this._extra;
+    held._nextHeld = extra.held;
+    if (extra.held !== null) extra.held._previousHeld = held;
+    extra.held = held;
+  }
+
+  /** @internal */
+  _letGo(held: Held): void {
+    const next = held._nextHeld;
+    const previous = held._previousHeld;
+    if (previous === null) this._extra.held = next;
+    else previous._nextHeld = next;
+    if (next !== null) next._previousHeld = previous;
+    held._nextHeld = held._previousHeld = null;
   }
 
   /** @internal Its kill has been delivered. */
@@ -472,6 +519,11 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       for (const undo of extras.atEnd.splice(0)) undo();
     }
     this._state = ENDED;
+    while (extras !== null && extras.held !== null) {
+      const held = extras.held;
+      this._letGo(held);
+      held._holderEnded(this as Task);
+    }
     this._scheduler._taskEnded(this as Task);
   }
 
@@ -597,6 +649,10 @@ export class Ender extends Ending {
 
   get reason(): string {
     return `${this.#verb} of ${this.target}`;
+  }
+
+  get source(): "tasks" | "outside" {
+    return this.target._scheduler === this.task._scheduler ? "tasks" : "outside";
   }
 
   *holders(): Generator<Task, void> {

@@ -287,7 +287,6 @@ export class Future<T> implements Operation<T>, PromiseLike<T>, Failure {
   /** @ignore */
   [TRAP](task: Task, scheduler: Scheduler): unknown {
     if (this.done()) return this.result();
-    this._heard = true;
     if (this._task !== undefined) scheduler._refuseRing(task, this._task);
     const waiter = new TaskWaiter(this as Future<unknown>, scheduler);
     const parked = scheduler.park(task, waiter);

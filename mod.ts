@@ -67,4 +67,20 @@ export {
   type TaskOptions,
 } from "./scheduler.ts";
 export { coroutine, Future } from "./future.ts";
+export {
+  all,
+  type AnyValueOf,
+  type AsCompleted,
+  asCompleted,
+  type Awaitable,
+  type Awaitables,
+  type ConcurrencyOptions,
+  type OutcomesOf,
+  race,
+  settle,
+  type TaskGroup,
+  taskGroup,
+  type ValueOf,
+  type ValuesOf,
+} from "./group.ts";
 export { hostSignal } from "./process.ts";

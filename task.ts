@@ -253,7 +253,6 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @ignore A task that is yielded is joined. */
   [TRAP](task: Task): unknown {
     if (this._state === ENDED) return this._result();
-    this._flags |= OBSERVED;
     return this._awaitEnd(task, new Joiner(task, this as Task));
   }
 

@@ -1,0 +1,178 @@
+/**
+ * `select`: one wait for several things, of which exactly one happens.
+ *
+ * A race of tasks cannot promise that: two of them may both have taken their item before either is told that it has lost.
+ * So the cases of a `select` are no tasks. Each parks a token of its own in its own line, and all tokens stand for the one
+ * wait of the selecting task: whoever resumes the first of them thereby takes the others out of their lines, before
+ * anything else can happen. CSP's alternative, Go's `select`.
+ *
+ * @module
+ */
+
+import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
+import { Parked, type Wait } from "./_parking.ts";
+import { Future } from "./future.ts";
+import type { Choosing, Scheduler } from "./scheduler.ts";
+import { SystemCall, until } from "./syscalls.ts";
+import { Task } from "./task.ts";
+
+/** What can be a case of {@linkcode select}: a single wait. */
+export type SelectCase<T = unknown> = Operation<T> | PromiseLike<T>;
+
+/** The cases by name. */
+export type SelectCases = { readonly [name: string]: SelectCase };
+
+/** What {@linkcode select} answers: the name of the case that went on, and its value. */
+export type Selected<C extends SelectCases> = {
+  [N in keyof C & string]: {
+    name: N;
+    value: C[N] extends Operation<infer T> ? T : C[N] extends PromiseLike<infer T> ? Awaited<T> : never;
+  };
+}[keyof C & string];
+
+/** The one wait for all cases. */
+class Choice extends Parked implements Wait, Choosing {
+  /** The names of the cases that are parked, by their tokens. */
+  readonly #parked = new Map<Parked, string>();
+  readonly #scheduler: Scheduler;
+  /** The name of the case that is being tried. */
+  trying = "";
+  /** A case that was resumed while the next ones were tried. */
+  won: { name: string; value: unknown; failed: boolean } | undefined;
+
+  constructor(scheduler: Scheduler) {
+    super();
+    this.#scheduler = scheduler;
+  }
+
+  get reason(): string {
+    return [...this.#parked].map(([token, name]) => `${name}: ${token._wait.reason}`).join(" | ");
+  }
+
+  get source(): "tasks" | "host" | "outside" | "either" {
+    const sources = new Set([...this.#parked.keys()].map((token) => token._wait.source));
+    return (["host", "outside", "either"] as const).find((source) => sources.has(source)) ?? "tasks";
+  }
+
+  parkCase(task: Task, wait: Wait): Parked {
+    const token = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
+    token._task = task;
+    token._since = this._since;
+    this.#parked.set(token, this.trying);
+    return token;
+  }
+
+  resumeCase(token: Parked, value: unknown, failed: boolean): boolean {
+    const name = this.#parked.get(token);
+    if (name === undefined) return false;
+    this.#parked.delete(token);
+    token._task = null;
+    this.cancel();
+    if (this._task === null) {
+      this.won = { name, value, failed };
+      return true;
+    }
+    return failed ? this.#scheduler.fail(this, value) : this.#scheduler.resume(this, { name, value });
+  }
+
+  /** Takes the cases out of their lines. */
+  cancel(): void {
+    const tokens = [...this.#parked.keys()];
+    this.#parked.clear();
+    for (const token of tokens) {
+      token._task = null;
+      try {
+        token._wait.cancel?.();
+      } catch (error) {
+        this.#scheduler._report(error, this._task!);
+      }
+    }
+  }
+}
+
+class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
+  readonly #cases: [string, Trap][];
+
+  constructor(cases: C) {
+    super();
+    if (typeof cases !== "object" || cases === null) {
+      throw new TypeError(`Cannot select from ${describe(cases)}: a record of cases is wanted`);
+    }
+    this.#cases = Object.entries(cases).map(([name, operation]) => [name, trapOf(name, operation)]);
+    if (this.#cases.length === 0) throw new TypeError("Cannot select from nothing: it would wait for ever");
+  }
+
+  handle(task: Task, scheduler: Scheduler): Selected<C> | Parked {
+    const choice = new Choice(scheduler);
+    task._parked = choice; // for a case that is resumed while the next is tried
+    try {
+      return this.#try(choice, task, scheduler) ?? scheduler.park(task, choice);
+    } finally {
+      if (task._parked === choice && choice._task === null) task._parked = null;
+    }
+  }
+
+  /** Tries the cases in turn; undefined if all of them wait. */
+  #try(choice: Choice, task: Task, scheduler: Scheduler): Selected<C> | undefined {
+    for (const [name, trap] of this.#cases) {
+      let result: unknown;
+      choice.trying = name;
+      scheduler._choosing = choice;
+      try {
+        result = trap[TRAP](task, scheduler);
+      } catch (error) {
+        choice.cancel();
+        throw error;
+      } finally {
+        scheduler._choosing = null;
+      }
+      if (choice.won?.failed) throw choice.won.value;
+      if (choice.won !== undefined) return { name: choice.won.name, value: choice.won.value } as Selected<C>;
+      if (result instanceof Parked) continue;
+      choice.cancel();
+      return { name, value: result } as Selected<C>;
+    }
+    return undefined;
+  }
+}
+
+/** The request of a case, if it is a single wait. */
+function trapOf(name: string, operation: SelectCase): Trap {
+  const isSingle = operation instanceof SystemCall && !(operation instanceof Select) ||
+    operation instanceof Task || operation instanceof Future;
+  if (isSingle) return operation as unknown as Trap;
+  const isOperation =
+    typeof (operation as Partial<Operation<unknown>> | null)?.[Symbol.iterator] === "function";
+  if (!isOperation && typeof (operation as PromiseLike<unknown> | null)?.then === "function") {
+    return until(operation as PromiseLike<unknown>) as unknown as Trap;
+  }
+  throw new TypeError(
+    `Cannot select ${name}: ${
+      describe(operation)
+    } is no single wait, as a system call, a task, a future or a promise is; ` +
+      `use race`,
+  );
+}
+
+/**
+ * Waits for the first of several things that can go on, in the order of the record, and only that one: the others take
+ * nothing. The cases are single waits: system calls, tasks, futures, promises, and what waits in queues, channels, locks,
+ * events and sockets.
+ *
+ * @param cases The cases by name.
+ * @returns A system call that gives the name and the value of the case that went on.
+ * @throws {TypeError} If a case is no single wait: `race` takes any coroutine.
+ *
+ * @example
+ * ```ts
+ * import { Future, run, select, sleep } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const future = new Future<string>();
+ * const first = await run(select({ answer: future, tooLate: sleep(1) }));
+ * assertEquals(first, { name: "tooLate", value: undefined });
+ * ```
+ */
+export function select<const C extends SelectCases>(cases: C): SystemCall<Selected<C>> {
+  return new Select(cases);
+}

@@ -181,8 +181,124 @@ export class InvalidStateError extends Error {
   override readonly name = "InvalidStateError";
 }
 
+/**
+ * Thrown to whoever acquires, or waits for, a lock whose holder has ended without releasing it. What the lock guarded may
+ * have been left half done, so it stays broken.
+ *
+ * @example
+ * ```ts
+ * import { BrokenLockError, Lock, run, spawn } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const said = await run(function* () {
+ *   const lock = new Lock("db");
+ *   yield* spawn(function* careless() {
+ *     yield* lock.acquire();
+ *     yield;
+ *   });
+ *   yield;
+ *   try {
+ *     yield* lock.acquire();
+ *   } catch (error) {
+ *     if (error instanceof BrokenLockError) return error.message;
+ *   }
+ * });
+ * assertEquals(said?.startsWith('Cannot acquire lock "db": it is broken'), true);
+ * ```
+ */
+export class BrokenLockError extends Error {
+  /** `"BrokenLockError"`. */
+  override readonly name = "BrokenLockError";
+}
+
 /** Thrown by what waits on, or is asked of, a socket, a listener or a channel that has been closed. */
 export class ClosedError extends Error {
   /** `"ClosedError"`. */
   override readonly name = "ClosedError";
+}
+
+/**
+ * Thrown by `recvExactly` and `recvUntil` when the other end has said all it had to say before that was enough.
+ *
+ * @example
+ * ```ts
+ * import { connect, EndOfStreamError, listen, run, spawn } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(function* () {
+ *   using listener = listen({ hostname: "127.0.0.1", port: 0 });
+ *   yield* spawn(function* () {
+ *     using socket = yield* connect({ port: listener.addr.port });
+ *     yield* socket.send("abc");
+ *   });
+ *   const [socket] = yield* listener.accept();
+ *   try {
+ *     yield* socket.recvExactly(10);
+ *   } catch (error) {
+ *     if (error instanceof EndOfStreamError) assertEquals(error.partial, new TextEncoder().encode("abc"));
+ *   } finally {
+ *     socket.close();
+ *   }
+ * });
+ * ```
+ */
+export class EndOfStreamError extends Error {
+  /** `"EndOfStreamError"`. */
+  override readonly name = "EndOfStreamError";
+  /** The bytes that came, which are thereby taken. */
+  readonly partial: Uint8Array<ArrayBuffer>;
+
+  /**
+   * A report of a stream that has ended too early.
+   *
+   * @param message What could not be done.
+   * @param partial The bytes that came.
+   */
+  constructor(message: string, partial: Uint8Array<ArrayBuffer>) {
+    super(message);
+    this.partial = partial;
+  }
+}
+
+/**
+ * Thrown where more bytes have come than `maxBytes` allows. They stay where they are, and can be read.
+ *
+ * @example
+ * ```ts
+ * import { connect, LimitError, listen, run, spawn } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(function* () {
+ *   using listener = listen({ hostname: "127.0.0.1", port: 0 });
+ *   yield* spawn(function* () {
+ *     using socket = yield* connect({ port: listener.addr.port });
+ *     yield* socket.send("a line without an end");
+ *   });
+ *   const [socket] = yield* listener.accept();
+ *   try {
+ *     yield* socket.recvLine({ maxBytes: 4 });
+ *   } catch (error) {
+ *     if (error instanceof LimitError) assertEquals(error.limit, 4);
+ *   } finally {
+ *     socket.close();
+ *   }
+ * });
+ * ```
+ */
+export class LimitError extends Error {
+  /** `"LimitError"`. */
+  override readonly name = "LimitError";
+  /** The limit, in bytes. */
+  readonly limit: number;
+
+  /**
+   * A report of a limit that was exceeded.
+   *
+   * @param message What could not be done.
+   * @param limit The limit, in bytes.
+   */
+  constructor(message: string, limit: number) {
+    super(message);
+    this.limit = limit;
+  }
 }

@@ -58,6 +58,11 @@ export abstract class Boundary extends Frame {
     return undefined;
   }
 
+  /** Whether it can be fired: a shield and deferred cleanup cannot. */
+  get cancellable(): boolean {
+    return false;
+  }
+
   /** Whether it will fire by itself one day. */
   get armed(): boolean {
     return false;
@@ -115,8 +120,11 @@ export class Kill extends Boundary implements Timer {
   readonly task: Task;
   readonly #reason: unknown;
   readonly #grace: number;
+  /** What is left of the grace, and the steps that the task had made when it was told. */
   #left: number;
-  #frozen = 0;
+  #stepsWhenTold = 0;
+  /** The shields and waits during which it stands still. */
+  #frozenBy: Set<object> = new Set();
   /** @internal */
   _slot = -1;
 
@@ -133,34 +141,41 @@ export class Kill extends Boundary implements Timer {
     return this.#reason;
   }
 
-  /** Told to the frames: from now on the grace runs. */
+  /** Told to the frames: from now on the grace runs, whatever shields it has gone through. */
   override cancelling(): void {
+    this.#frozenBy.clear();
     this.#left = this.#grace;
+    this.#stepsWhenTold = this.task._steps;
     this.#run();
-    for (const waiter of this.task._joiners ?? []) waiter.targetIsDying();
   }
 
-  /** The grace stands still, until `thaw` has been called as often. */
-  freeze(): void {
-    if (this.#frozen++ > 0 || this._slot === -1) return;
+  /** The grace stands still until `thaw`. */
+  freeze(during: object): void {
+    this.#frozenBy.add(during);
+    if (this._slot === -1) return;
     const timers = this.task._scheduler._timers;
     this.#left = timers.left(this, this.task._scheduler.now());
     timers.clear(this);
   }
 
-  thaw(): void {
-    if (--this.#frozen === 0 && this.delivered) this.#run();
+  thaw(during: object): void {
+    if (this.#frozenBy.delete(during) && this.#frozenBy.size === 0 && this.delivered) this.#run();
   }
 
   #run(): void {
     const scheduler = this.task._scheduler;
     scheduler._timers.clear(this);
-    if (this.#frozen === 0 && this.#left < Infinity) scheduler._setTimer(this, this.#left);
+    if (this.#left < Infinity) scheduler._setTimer(this, this.#left);
   }
 
   /** The grace is over: frames are closed with `return()`, which no `catch` stops; after a second one it is let go. */
   ring(): void {
     const { task } = this;
+    if (task._steps === this.#stepsWhenTold) {
+      this.#left = 0; // it has not had its turn yet
+      this.#run();
+      return;
+    }
     const late = `${task} has not ended ${this.#grace} ms after`;
     if (this.forced) {
       task._abandon(new UnkillableError(`${late} its frames were closed (${task._standing}): it is let go`));
@@ -175,7 +190,6 @@ export class Kill extends Boundary implements Timer {
 
   /** The second step, now. */
   force(): void {
-    if (this.forced) return;
     this.forced = true;
     this.delivered = false;
     this.task._fire(this);
@@ -211,7 +225,7 @@ export class Defers extends Boundary {
       this.#mode = task._mode;
       this.#inbox = task._inbox;
       this.#frozen = task._dying;
-      if (this.#frozen) task._extra.kill!.freeze();
+      if (this.#frozen) task._extra.kill!.freeze(this);
     } else if (task._mode === THROW && !(task._inbox instanceof Cancelled)) {
       this.#errors.push(task._inbox);
     }
@@ -222,7 +236,7 @@ export class Defers extends Boundary {
       task._enter(this, cleanup);
       return;
     }
-    if (this.#frozen) task._extra.kill!.thaw();
+    if (this.#frozen) task._extra.kill!.thaw(this);
     task._mode = this.#mode;
     task._inbox = this.#inbox;
     if (this.#errors.length > 0) {

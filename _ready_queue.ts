@@ -26,14 +26,24 @@ export class ReadyQueue {
     this.#tasks[(this.#head + this.#size++) & this.#mask] = task;
   }
 
-  /** Takes out the first. The queue must not be empty. */
-  shift(): Task {
+  /** Takes out the first; undefined where one has been removed. The queue must not be empty. */
+  shift(): Task | undefined {
     const head = this.#head;
-    const task = this.#tasks[head]!;
+    const task = this.#tasks[head];
     this.#tasks[head] = undefined; // an ended task must not be kept alive by its old place
     this.#head = (head + 1) & this.#mask;
     this.#size--;
     return task;
+  }
+
+  /** Leaves the place of a task empty. It is looked for from the end, where it has just been put. */
+  remove(task: Task): void {
+    for (let i = this.#size - 1; i >= 0; i--) {
+      const at = (this.#head + i) & this.#mask;
+      if (this.#tasks[at] !== task) continue;
+      this.#tasks[at] = undefined;
+      return;
+    }
   }
 
   /** Once it is empty: gives back the memory that a rush has taken. */

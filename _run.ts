@@ -7,6 +7,7 @@
  * @module
  */
 
+import { THROW } from "./_boundary.ts";
 import { DAEMON, OBSERVED, type Owner, type Task } from "./task.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -22,6 +23,8 @@ export class Run implements Owner {
   #workers = 0;
   #alive = 0;
   #over = false;
+  /** Those that were told to end, and have not ended yet. */
+  readonly #told: Set<Task> = new Set();
 
   constructor(scheduler: Scheduler, settled: (settlement: Settlement) => void) {
     this.#scheduler = scheduler;
@@ -48,6 +51,7 @@ export class Run implements Owner {
   /** @internal */
   _taskEnded(task: Task): void {
     this.#alive--;
+    this.#told.delete(task);
     if ((task._flags & DAEMON) === 0) this.#workers--;
     if (task === this.#main) this.#mainEnded(task);
     if (this.#settlement !== undefined) this.#check();
@@ -62,25 +66,37 @@ export class Run implements Owner {
     } catch (thrown) {
       error = thrown;
     }
-    this.fail(error);
+    if (this.#settlement === undefined) this.fail(error);
+    else if (main._mode === THROW && !this.#isSettledWith(error)) this.#scheduler._report(error, main);
+  }
+
+  #isSettledWith(error: unknown): boolean {
+    return this.#settlement !== undefined && "error" in this.#settlement && this.#settlement.error === error;
   }
 
   /** Kills what it owns, and is over with this error when all of that has ended. The first error stands. */
   fail(error: unknown): void {
     if (this.#over || (this.#settlement !== undefined && "error" in this.#settlement)) return;
     this.#settlement = { error };
-    this.#scheduler._killAll((task) => task._owner === this, { reason: error });
+    this.#tell(error);
     this.#check();
   }
 
+  #tell(reason: unknown): void {
+    this.#told.clear();
+    for (const task of this.#scheduler.tasks.values()) if (task._owner === this) this.#told.add(task);
+    this.#scheduler._killAll((task) => this.#told.has(task), { reason });
+  }
+
+  /** Is it over? If not, what is left is told to end; once those have ended who may still need it. */
   #check(): void {
-    if (this.#over) return;
-    if (this.#workers > 0) return;
-    if (this.#alive > 0) {
-      this.#scheduler._killAll((task) => task._owner === this, { reason: new Error("the run is over") });
-      return;
+    const settlement = this.#settlement!;
+    if (this.#over || (this.#workers > 0 && !("error" in settlement))) return;
+    if (this.#alive === 0) {
+      this.#over = true;
+      this.#settled(settlement);
+    } else if (this.#told.size === 0) {
+      this.#tell("error" in settlement ? settlement.error : new Error("the run is over"));
     }
-    this.#over = true;
-    this.#settled(this.#settlement!);
   }
 }

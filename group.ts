@@ -71,11 +71,11 @@ class GroupWaiter extends Waiter {
   freeze(): void {
     if (this.#frozen || !this.#group.closing || !this.#group.owner._dying) return;
     this.#frozen = true;
-    this.#group.owner._extra.kill!.freeze();
+    this.#group.owner._extra.kill!.freeze(this);
   }
 
   thaw(): void {
-    if (this.#frozen) this.#group.owner._extra.kill!.thaw();
+    if (this.#frozen) this.#group.owner._extra.kill!.thaw(this);
     this.#frozen = false;
   }
 
@@ -131,6 +131,10 @@ class Group extends Boundary implements Owner, TaskGroup {
 
   override get reason(): unknown {
     return this.#reason;
+  }
+
+  override get cancellable(): boolean {
+    return true;
   }
 
   get run(): Owner | null {

@@ -84,3 +84,13 @@ export {
   type ValuesOf,
 } from "./group.ts";
 export { hostSignal } from "./process.ts";
+export {
+  Channel,
+  Condition,
+  Event,
+  Lock,
+  Queue,
+  type QueueOptions,
+  Semaphore,
+  type SyncOptions,
+} from "./sync.ts";

@@ -185,6 +185,7 @@ export class Scheduler {
   #turning = false;
   #coming = false;
   #inHostTurn = false;
+  #ringing = false;
   #quietComing = false;
   #alarm: { deadline: number; handle: unknown } | undefined;
   /** Failures that nobody has looked at in this turn, and what waits for their being told. */
@@ -193,7 +194,7 @@ export class Scheduler {
   #observers: Observer[] = [];
   readonly #turn: () => void = () => {
     this.#coming = false;
-    this.#takeTurn();
+    if (this.#isDriven()) this.#takeTurn();
   };
   readonly #ring: () => void = () => {
     this.#alarm = undefined;
@@ -328,6 +329,7 @@ export class Scheduler {
     refuseInside("run");
     return new Promise((resolve, reject) => {
       const { signal, ...rest } = options;
+      checkSignal(signal);
       const drive: Driver = { fail: (error) => run.fail(error) };
       const abort = () => run.fail(signal!.reason);
       const run = new Run(this, (settlement) => {
@@ -362,7 +364,8 @@ export class Scheduler {
     this.#drivers.add(drive);
     try {
       for (;;) {
-        this.#drain(Infinity);
+        this.#ringDue();
+        if (!this.#drain(this.#timeSlice)) continue;
         this.#tellUnheard();
         if (settlement !== undefined) break;
         if (this.#ready.size > 0) continue;
@@ -425,6 +428,7 @@ export class Scheduler {
    */
   async kill(target: Task | number, options: KillOptions = {}): Promise<boolean> {
     if (!(target instanceof Task)) checkTid(target, "kill");
+    if (options.grace !== undefined) checkSpan(options.grace, "grace");
     const task = typeof target === "number" ? this.#table.get(target) : target;
     if (task === undefined || !this._tell(task, options)) return false;
     if (options.wait !== false) await task._scheduler.#untilEnded([task]);
@@ -568,9 +572,7 @@ export class Scheduler {
     if (name !== undefined && typeof name !== "string") {
       throw new TypeError(`Cannot spawn: a name is a string, not ${describe(name)}`);
     }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new TypeError(`Cannot spawn: signal is an AbortSignal, not ${describe(signal)}`);
-    }
+    checkSignal(signal);
     const frame = frameOf(target, "spawn");
     const task: Task = new Task(this, ++this.#lastTid, frame, parent, owner);
     if (name !== undefined) task._extra.name = name;
@@ -599,12 +601,12 @@ export class Scheduler {
   /** @internal Tells a task to end. False if it has ended. */
   _tell(task: Task, options: KillOptions): boolean {
     const { grace = this.#killGrace, force = false } = options;
-    checkSpan(grace, "grace");
     if (task._state === ENDED) return false;
     const extra = task._extra;
     if (extra.kill === null) {
       extra.kill = new Kill(task, options.reason, grace);
       extra.kill.forced = force;
+      for (const waiter of task._joiners ?? []) waiter.targetIsDying();
       task._fire(extra.kill);
     } else if (force) {
       extra.kill.force();
@@ -622,6 +624,7 @@ export class Scheduler {
   /** @internal */
   _setTimer(timer: Timer, ms: number): void {
     this._timers.start(timer, ms);
+    if (this.#ringing) return; // what is set while others ring does not ring with them
     if (!this.#turning || this.#clock.jump !== undefined) this.#look(); // else with the next look
   }
 
@@ -630,6 +633,11 @@ export class Scheduler {
     this.#ready.push(task);
     if (!this.#turning) this.#wake();
     if (this.#observers.length > 0) this.#notify("taskReady", task);
+  }
+
+  /** @internal Out of the ready queue: it goes on after all, without having left the processor. */
+  _dequeue(task: Task): void {
+    this.#ready.remove(task);
   }
 
   /** @internal The token is spent. */
@@ -737,7 +745,7 @@ export class Scheduler {
       let steps = this.#stepsPerLook;
       while (ready.size > 0) {
         const task = ready.shift();
-        if (task._state > YIELDED) continue; // it was taken out
+        if (task === undefined || task._state > YIELDED) continue; // it was taken out
         this.#step(task);
         if (--steps === 0 && this.#isOver(end)) return false;
         if (steps === 0) steps = this.#stepsPerLook;
@@ -786,9 +794,11 @@ export class Scheduler {
   #ringDue(): void {
     if (this._timers.size === 0) return;
     const now = this.#look();
+    this.#ringing = true;
     for (let timer = this._timers.takeDue(now); timer !== undefined; timer = this._timers.takeDue(now)) {
       timer.ring();
     }
+    this.#ringing = false;
   }
 
   /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */
@@ -897,8 +907,10 @@ export class Scheduler {
       tasks.map(infoOf),
     );
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
+    // Who has been told already is held back by a shield that will never end.
+    const told = tasks.every((task) => task._extras?.kill);
     for (const driver of [...this.#drivers]) driver.fail(error);
-    this._killAll(() => true, { reason: error });
+    this._killAll(() => true, { reason: error, force: told });
   }
 
   /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
@@ -993,6 +1005,11 @@ function refuseInside(method: string): void {
       `Cannot ${method} from inside ${processor.task}: the loop is turning; spawn or call instead`,
     );
   }
+}
+
+function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError(`Cannot start a task: signal is an AbortSignal, not ${describe(signal)}`);
 }
 
 function checkSpan(ms: unknown, name: string): void {

@@ -283,6 +283,7 @@ export class KillTask extends SystemCall<boolean> {
   constructor(target: Task | number, options: KillOptions = {}) {
     super();
     if (!(target instanceof Task)) checkTid(target, "kill");
+    if (options.grace !== undefined) checkTime(options.grace, "kill with a grace of");
     this.#target = target;
     this.#options = options;
   }
@@ -291,7 +292,11 @@ export class KillTask extends SystemCall<boolean> {
   handle(task: Task, scheduler: Scheduler): boolean | Parked {
     const target = typeof this.#target === "number" ? scheduler.tasks.get(this.#target) : this.#target;
     if (target === undefined || !target._scheduler._tell(target, this.#options)) return false;
-    if (target === task) return scheduler.park(task, { reason: "its own end" });
+    if (target === task) {
+      // It is cancelled right here; unless a shield holds that back, or it is already on its way out.
+      if (task._isPending(task._extra.kill!)) return scheduler.park(task, { reason: "its own end" });
+      if (this.#options.wait !== false) scheduler._refuseRing(task, task);
+    }
     if (this.#options.wait === false) return true;
     return target._awaitEnd(task, new Ender(task, target, "kill"));
   }
@@ -678,6 +683,10 @@ class TimeoutBoundary extends Boundary implements Timer {
     return this.#error;
   }
 
+  override get cancellable(): boolean {
+    return true;
+  }
+
   override get armed(): boolean {
     return this._slot !== -1;
   }
@@ -755,6 +764,10 @@ class AbortBoundary extends Boundary {
     signal.addEventListener("abort", this.#listener, { once: true });
   }
 
+  override get cancellable(): boolean {
+    return true;
+  }
+
   override get reason(): unknown {
     return this.#signal.reason;
   }
@@ -815,11 +828,11 @@ class ShieldBoundary extends Boundary {
     super();
     this.shielding = true;
     this.#frozen = task._dying;
-    if (this.#frozen) task._extra.kill!.freeze();
+    if (this.#frozen) task._extra.kill!.freeze(this);
   }
 
   override leave(task: Task): void {
-    if (this.#frozen) task._extra.kill!.thaw();
+    if (this.#frozen) task._extra.kill!.thaw(this);
   }
 }
 
@@ -902,7 +915,9 @@ export function defer(cleanup: Work<unknown>): SystemCall<void> {
 
 class GetAbortSignal extends SystemCall<AbortSignal> {
   handle(task: Task): AbortSignal {
-    const place = task._boundary ?? task._extra;
+    let place: { controller: AbortController | null } | null = task._boundary;
+    while (place instanceof Boundary && !place.cancellable) place = place.outer;
+    place ??= task._extra;
     return (place.controller ??= new AbortController()).signal;
   }
 }

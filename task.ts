@@ -290,7 +290,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     task._scheduler._refuseRing(task, this as Task);
     const parked = task._scheduler.park(task, waiter);
     this._whenEnded(waiter);
-    if (this._dying) waiter.targetIsDying();
+    if (this._extras !== null && this._extras.kill !== null) waiter.targetIsDying();
     return parked;
   }
 
@@ -542,9 +542,15 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal Asks for the unwinding of the stack to a boundary. */
   _fire(boundary: Boundary): void {
     boundary.fired = true;
-    this._extra.pending.push(boundary);
+    const { pending } = this._extra;
+    if (!pending.includes(boundary)) pending.push(boundary);
     this._flags |= PENDING;
     if (this._state === WAITING || this._state === YIELDED) this._deliver();
+  }
+
+  /** @internal Whether it will be delivered at the next wait. */
+  _isPending(boundary: Boundary): boolean {
+    return this._extra.pending.includes(boundary) && (boundary.forced || !this._shieldedFrom(boundary));
   }
 
   /** @internal */
@@ -559,7 +565,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _deliver(): void {
     const extras = this._extras!;
     for (const boundary of extras.pending.slice()) {
-      if (!boundary.forced && this._shieldedFrom(boundary)) continue;
+      if (!this._isPending(boundary)) continue;
       this._withdraw(boundary);
       let unwinding = extras.unwinding;
       const errors: unknown[] = [];
@@ -600,6 +606,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal Ends a wait from within. */
   _unpark(): void {
     const parked = this._parked;
+    if (this._state === READY) this._scheduler._dequeue(this as Task);
     this._state = RUNNING;
     if (parked === null) return;
     this._parked = null;
@@ -667,7 +674,7 @@ export class Ender extends Ending {
   override targetIsDying(): void {
     if (this.#frozen || !this.task._dying) return;
     this.#frozen = true;
-    this.task._extra.kill!.freeze();
+    this.task._extra.kill!.freeze(this);
   }
 
   override cancel(): void {
@@ -676,7 +683,7 @@ export class Ender extends Ending {
   }
 
   protected thaw(): void {
-    if (this.#frozen) this.task._extra.kill!.thaw();
+    if (this.#frozen) this.task._extra.kill!.thaw(this);
     this.#frozen = false;
   }
 }

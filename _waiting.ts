@@ -1,0 +1,96 @@
+/**
+ * What the primitives of `sync.ts` have in common: a name, lines of waiters, and the handing over.
+ *
+ * @module
+ */
+
+import { describe } from "./_operation.ts";
+import { type Parked, type ParkingPlace, Waiter } from "./_parking.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { SystemCall } from "./syscalls.ts";
+import type { Task } from "./task.ts";
+
+/** How an event, a lock, a semaphore, a condition or a channel is set up. */
+export interface SyncOptions {
+  /** What it is called in reports. */
+  name?: string;
+}
+
+/** A call that may have to wait, in words. */
+export abstract class LineCall<T> extends SystemCall<T> {
+  abstract readonly reason: string;
+}
+
+/** A task that stands in a line for a call. */
+export class CallWaiter<C extends LineCall<unknown>> extends Waiter {
+  readonly call: C;
+
+  constructor(call: C) {
+    super();
+    this.call = call;
+  }
+
+  get reason(): string {
+    return this.call.reason;
+  }
+}
+
+/** Parks a task at the end of a line. */
+export function stand<W extends Waiter>(
+  line: ParkingPlace<W>,
+  waiter: W,
+  task: Task,
+  scheduler: Scheduler,
+): Parked {
+  const parked = scheduler.park(task, waiter);
+  line.push(waiter);
+  return parked;
+}
+
+/**
+ * Ends the wait of one who has left the line. False if it was over: a `select` undoes its waits one after the other, and
+ * undoing one may be what lets the next one through.
+ */
+export function wake(waiter: Waiter, value?: unknown): boolean {
+  const task = waiter._task;
+  return task !== null && task._scheduler.resume(waiter, value);
+}
+
+/** Takes the first out of a line; but not `self`, who in a `select` may stand at both ends of a queue. */
+export function shiftOther<W extends Waiter>(line: ParkingPlace<W>, self: Task | null): W | null {
+  let waiter = line.first;
+  while (waiter !== null && waiter._task === self) waiter = waiter._next as W | null;
+  if (waiter !== null) line.remove(waiter);
+  return waiter;
+}
+
+/** The name that was given, or an empty string. */
+export function nameOf(kind: string, options: string | SyncOptions | undefined): string {
+  const name = typeof options === "object" && options !== null ? options.name : options;
+  if (name === undefined) return "";
+  if (typeof name !== "string") {
+    throw new TypeError(`Cannot make ${kind}: a name is a string, not ${describe(name)}`);
+  }
+  return name;
+}
+
+/** `lock "db"`, or `lock`. */
+export function titled(kind: string, name: string): string {
+  return name === "" ? kind : `${kind} ${JSON.stringify(name)}`;
+}
+
+/** Who stands in a line, to be added to what it is: `, awaited by task 3 and 2 more`. */
+export function awaitedBy(...lines: ParkingPlace[]): string {
+  const tasks = lines.flatMap((line) => [...line].map((waiter) => String(waiter._task)));
+  const rest = tasks.length > 5 ? tasks.splice(5).length : 0;
+  if (tasks.length === 0) return "";
+  return `, awaited by ${tasks.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+/** Checks a number of things: whole, `least` or more, and finite unless `Infinity` is a sensible number of them. */
+export function checkCount(verb: string, count: unknown, least: 0 | 1, most: "finite" | "infinite"): void {
+  if (typeof count !== "number") throw new TypeError(`Cannot ${verb} ${describe(count)}: a number is wanted`);
+  if ((Number.isSafeInteger(count) && count >= least) || (count === Infinity && most === "infinite")) return;
+  const range = `a whole number from ${least}${most === "infinite" ? ", or Infinity," : ""} is wanted`;
+  throw new RangeError(`Cannot ${verb} ${count}: ${range}`);
+}

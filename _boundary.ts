@@ -110,9 +110,18 @@ export class Unwinding {
   }
 }
 
+/** The `AggregateError`s that `gather` has made: gathered again, they are taken apart. */
+const gathered = new WeakSet<object>();
+
 /** One error bare, several as an `AggregateError`, first first. */
 export function gather(errors: unknown[]): unknown {
-  return errors.length === 1 ? errors[0] : new AggregateError(errors, `${errors.length} errors`);
+  if (errors.length === 1) return errors[0];
+  const flat = errors.flatMap((error) => {
+    return error instanceof AggregateError && gathered.has(error) ? error.errors : [error];
+  });
+  const all = new AggregateError(flat, `${flat.length} errors`);
+  gathered.add(all);
+  return all;
 }
 
 /** The boundary below the last frame: to unwind to it is the end of the task. */
@@ -237,12 +246,14 @@ export class Defers extends Boundary {
       return;
     }
     if (this.#frozen) task._extra.kill!.thaw(this);
-    task._mode = this.#mode;
-    task._inbox = this.#inbox;
-    if (this.#errors.length > 0) {
-      if (this.#mode === THROW && !(this.#inbox instanceof Cancelled)) this.#errors.unshift(this.#inbox);
-      task._mode = THROW;
-      task._inbox = gather(this.#errors);
+    task._unshielded();
+    if (this.#mode === THROW && !(this.#inbox instanceof Cancelled)) {
+      const unwinding = task._extras === null ? null : task._extras.unwinding;
+      // What the coroutine itself threw came before what its cleanup threw when that was cut short.
+      if (unwinding !== null && this.depth <= unwinding.doomed) unwinding.errors.unshift(this.#inbox);
+      else this.#errors.unshift(this.#inbox);
     }
+    task._mode = this.#errors.length > 0 ? THROW : this.#mode;
+    task._inbox = this.#errors.length > 0 ? gather(this.#errors) : this.#inbox;
   }
 }

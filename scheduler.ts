@@ -165,7 +165,8 @@ export class Scheduler {
   readonly _network: Network | undefined;
   readonly #clock: Clock;
   readonly #timeSlice: number;
-  readonly #killGrace: number;
+  /** @internal */
+  readonly _killGrace: number;
   readonly #deadlock: "throw" | "wait";
   readonly #onUnhandledError: ((error: unknown, source: ErrorSource) => void) | undefined;
   #lastTid = 0;
@@ -227,7 +228,7 @@ export class Scheduler {
     this.#clock = clock;
     this._network = options.network;
     this.#timeSlice = timeSlice;
-    this.#killGrace = killGrace;
+    this._killGrace = killGrace;
     this.#deadlock = deadlock;
     this.#onUnhandledError = onUnhandledError;
     this.#look();
@@ -600,7 +601,7 @@ export class Scheduler {
 
   /** @internal Tells a task to end. False if it has ended. */
   _tell(task: Task, options: KillOptions): boolean {
-    const { grace = this.#killGrace, force = false } = options;
+    const { grace = this._killGrace, force = false } = options;
     if (task._state === ENDED) return false;
     const extra = task._extra;
     if (extra.kill === null) {
@@ -823,8 +824,10 @@ export class Scheduler {
     if (this.#turning || this.#coming) return; // it was not the end
     this.#tellUnheard();
     if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
-    if (this.#isDeadlock()) this.#breakDeadlock();
-    else if (this.#clock.jump === undefined) this.#takeTurn();
+    if (this.#isDeadlock()) {
+      this.#breakDeadlock();
+      this.#afterDrain(); // a shield may hold that back
+    } else if (this.#clock.jump === undefined) this.#takeTurn();
     else if (this._timers.size > 0 && !this.#isFed()) this.#jump();
   }
 

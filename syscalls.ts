@@ -833,6 +833,7 @@ class ShieldBoundary extends Boundary {
 
   override leave(task: Task): void {
     if (this.#frozen) task._extra.kill!.thaw(this);
+    task._unshielded();
   }
 }
 

@@ -90,6 +90,8 @@ class Extras {
   /** Boundaries that wait to be delivered, in the order in which they fired. */
   pending: Boundary[] = [];
   kill: Kill | null = null;
+  /** Since when, and how often, the task has left a shield while a cancellation waited for its next wait. */
+  unshielded: { since: number; times: number } | null = null;
   controller: AbortController | null = null;
   /** What is to be undone at its end. */
   atEnd: (() => void)[] = [];
@@ -383,7 +385,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** @internal Handles what was yielded. False if the task has left the processor. */
   _dispatch(yielded: unknown): boolean {
-    if (--processor.credit < 0) {
+    if (--processor.credit < 0 || ((this._flags & PENDING) !== 0 && this._isOverdue)) {
       // Put off before it is handled: it can then still be cancelled without a loss.
       this._mode = DISPATCH;
       this._inbox = yielded;
@@ -474,7 +476,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
         const depth = below === null ? 0 : below.depth + 1;
         if (depth <= unwinding.doomed) {
           // However it ended, a doomed frame hands on nothing but the cancellation.
-          if (this._mode === THROW && !(this._inbox instanceof Cancelled)) unwinding.errors.push(this._inbox);
+          const failed = this._mode === THROW && !(this._inbox instanceof Cancelled);
+          if (failed && !unwinding.errors.includes(this._inbox)) unwinding.errors.push(this._inbox);
           this._mode = unwinding.mode;
           this._inbox = unwinding.mode === THROW ? unwinding.cancelled : undefined;
           unwinding.doomed = depth - 1;
@@ -548,6 +551,25 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     if (this._state === WAITING || this._state === YIELDED) this._deliver();
   }
 
+  /** @internal A shield has ended: what it held back is delivered at the next wait outside of shields. */
+  _unshielded(): void {
+    if ((this._flags & PENDING) === 0) return;
+    const extra = this._extra;
+    extra.unshielded ??= { since: this._scheduler.now(), times: 0 };
+    extra.unshielded.times++;
+  }
+
+  /**
+   * @internal A task that waits in shields only never comes to such a wait. It gets some time, as what it does may be the
+   * cleanup of a coroutine that is ending by itself; then any call will do for a place.
+   */
+  get _isOverdue(): boolean {
+    const { unshielded, pending } = this._extras!;
+    if (unshielded === null || !pending.some((boundary) => this._isPending(boundary))) return false;
+    return unshielded.times > CREDIT ||
+      this._scheduler.now() - unshielded.since >= this._scheduler._killGrace;
+  }
+
   /** @internal Whether it will be delivered at the next wait. */
   _isPending(boundary: Boundary): boolean {
     return this._extra.pending.includes(boundary) && (boundary.forced || !this._shieldedFrom(boundary));
@@ -576,6 +598,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       }
       if (unwinding !== null && boundary.depth <= unwinding.doomed) continue; // it lies in frames that unwind anyway
       boundary.delivered = true;
+      extras.unshielded = null;
       const depth = this._stack === null ? 0 : this._stack.depth + 1;
       extras.unwinding = new Unwinding(boundary, depth, errors, unwinding);
       this._cancelWait(extras.unwinding);

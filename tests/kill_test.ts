@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-unsafe-finally -- cleanup that throws, or will not end, is what is tested
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   abortSignal,
@@ -358,7 +359,6 @@ testSpelled("a return in a finally does not stop the unwinding", (as) => {
       try {
         yield* sleep(60_000);
       } finally {
-        // deno-lint-ignore no-unsafe-finally -- that is what is tested
         return "not cancelled";
       }
     }
@@ -510,6 +510,74 @@ Deno.test("a Cancelled that is thrown on, wrapped or replaced does not change th
     "another Cancelled: killed ours",
     "an error of its own: failed mine",
     "undefined: failed undefined",
+  ]);
+});
+
+Deno.test("a hundred thousand calls deep, every frame is unwound", () => {
+  const { scheduler } = stage();
+  const DEPTH = 100_000;
+  let cleaned = 0;
+  function* down(depth: number): Coroutine<void> {
+    try {
+      if (depth === 0) yield* sleep(60_000);
+      else yield down(depth - 1);
+    } finally {
+      if (depth % 1_000 === 0) yield;
+      cleaned++;
+    }
+  }
+  const endings = scheduler.runSync(function* () {
+    const endings: string[] = [];
+    for (const force of [false, true]) {
+      const task = yield* spawn(down(DEPTH));
+      yield* sleep(1);
+      yield* kill(task, { force });
+      endings.push(`${ending(task)}: ${cleaned} frames`);
+      cleaned = 0;
+    }
+    return endings;
+  });
+  assertEquals(endings, [`killed: ${DEPTH + 1} frames`, `killed: ${DEPTH + 1} frames`]);
+});
+
+Deno.test("a system call that throws in cleanup throws there and nowhere else", () => {
+  const { scheduler, log, say } = stage();
+  class Broken extends SystemCall<void> {
+    handle(): void {
+      throw new Oops("handle broke");
+    }
+  }
+  scheduler.runSync(function* () {
+    for (const spelling of ["yield", "yield*"]) {
+      const task = yield* spawn(function* (): Coroutine<void> {
+        try {
+          yield* sleep(60_000);
+        } finally {
+          try {
+            if (spelling === "yield") yield new Broken();
+            else yield* new Broken();
+          } catch (error) {
+            say(`caught ${words(error)}`);
+          }
+          try {
+            yield 42 as unknown as undefined;
+          } catch (error) {
+            say(`caught ${words(error)}`);
+          }
+        }
+      });
+      yield;
+      yield* kill(task);
+      say(ending(task));
+    }
+  });
+  assertEquals(log, [
+    "0 caught handle broke",
+    "0 caught TypeError",
+    "0 killed",
+    "0 caught handle broke",
+    "0 caught TypeError",
+    "0 killed",
   ]);
 });
 
@@ -914,6 +982,25 @@ Deno.test("a second kill while the first is still pending changes nothing", () =
   assertEquals(log, ["10 1: Cancelled(first)", "12 cleaned up", "12 killed first"]);
 });
 
+Deno.test("a second kill with a shorter grace cuts nothing short either", () => {
+  const { scheduler, log, say } = stage();
+  scheduler.runSync(function* () {
+    const task = yield* spawn(function* () {
+      try {
+        yield* sleep(60_000);
+      } finally {
+        yield* sleep(10_000);
+        say("cleaned up");
+      }
+    });
+    yield;
+    yield* kill(task, { grace: Infinity, wait: false });
+    yield* kill(task, { grace: 0 });
+    say(ending(task));
+  });
+  assertEquals(log, ["10000 cleaned up", "10000 killed"]);
+});
+
 // ---- Oneself ---------------------------------------------------------------------------------------------------------
 
 for (const by of ["tid", "handle"]) {
@@ -1024,8 +1111,48 @@ Deno.test("a task that kills itself in a shield would wait for itself: refused t
     "0 refused: DeadlockError",
     "0 told only: true",
     "1 the shield ends",
-    "1 killed why",
+    "100 killed why",
   ]);
+});
+
+Deno.test("a task that kills itself with a plain call goes on to its next wait, and is cancelled there", () => {
+  const { scheduler, log, say } = stage();
+  scheduler.runSync(function* () {
+    for (const options of [{}, { force: true }]) {
+      const task = yield* spawn(function* () {
+        const self = yield* currentTask();
+        scheduler.kill(self, options);
+        say("goes on");
+        try {
+          yield* sleep(1);
+          say("never said");
+        } finally {
+          yield* sleep(1);
+          say("cleaned up");
+        }
+      });
+      yield* waitTask(task.tid);
+      say(ending(task));
+    }
+  });
+  assertEquals(log, [
+    "0 goes on",
+    "1 cleaned up",
+    "1 killed",
+    "1 goes on",
+    "2 cleaned up",
+    "2 killed",
+  ]);
+});
+
+Deno.test("runSync() whose main kills itself throws JoinError", () => {
+  const { scheduler } = stage();
+  const error = assertThrows(() =>
+    scheduler.runSync(function* () {
+      yield* kill(yield* getTid(), { reason: "why" });
+    })
+  );
+  assertEquals(words(error), "JoinError(Cancelled(why))");
 });
 
 // ---- Who kills whom --------------------------------------------------------------------------------------------------
@@ -1689,7 +1816,6 @@ function* immortal(): Coroutine<void> {
     try {
       yield* sleep(300);
     } finally {
-      // deno-lint-ignore no-unsafe-finally -- that is what makes it immortal
       continue;
     }
   }
@@ -1738,7 +1864,6 @@ Deno.test("a task that was let go is gone: late answers to its waits and late ti
         try {
           yield* hold;
         } finally {
-          // deno-lint-ignore no-unsafe-finally -- that is what makes it immortal
           continue;
         }
       }
@@ -2318,6 +2443,25 @@ Deno.test("force: true lets go of what cannot be killed after one grace", () => 
   assertEquals(log, ["1000 unhandled in task 2: UnkillableError", "1000 failed UnkillableError"]);
 });
 
+testSpelled("force: true: what a finally throws is in the outcome, in order", (as) => {
+  const { scheduler, log, say } = stage();
+  function* broken(name: string, below: () => Coroutine<void>): Coroutine<void> {
+    try {
+      yield* as(below());
+    } finally {
+      yield* sleep(1);
+      throw new Oops(name);
+    }
+  }
+  scheduler.runSync(function* () {
+    const task = yield* spawn(broken("second", () => broken("first", longSleep)));
+    yield;
+    yield* kill(task, { force: true });
+    say(ending(task));
+  });
+  assertEquals(log, ["2 failed [first, second]"]);
+}, KERNEL_SPELLINGS);
+
 testSpelled("force: true goes through a shield, whose own finally runs", (as) => {
   const { scheduler, log, say } = stage();
   function* shielded(): Coroutine<void> {
@@ -2521,7 +2665,6 @@ for (const when of ["before", "after"]) {
         try {
           yield* sleep(1_000);
         } finally {
-          // deno-lint-ignore no-unsafe-finally -- that is what makes it hang
           continue;
         }
       }
@@ -3143,6 +3286,30 @@ Deno.test("shutdown() kills all, newest first, and settles when all cleanup is d
     "2 late sees Cancelled(power off)",
     "3 late cleaned up",
     "3 0 left",
+  ]);
+});
+
+Deno.test("shutdown() that a task waits for takes that task with it", async () => {
+  const { scheduler, log, say } = stage();
+  scheduler.new(cleansUp("a", 2, say));
+  const promise = settled(scheduler.run(function* () {
+    try {
+      yield* sleep(1);
+      yield* until(scheduler.shutdown({ reason: "power off" }));
+      say("never said");
+    } finally {
+      yield* sleep(5);
+      say("main cleaned up");
+    }
+  }));
+  say(await promise);
+  say(`${scheduler.tasks.size} left`);
+  assertEquals(log, [
+    "1 a sees Cancelled(power off)",
+    "3 a cleaned up",
+    "6 main cleaned up",
+    "6 rejected JoinError(Cancelled(power off))",
+    "6 0 left",
   ]);
 });
 

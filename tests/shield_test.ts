@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-unsafe-finally -- cleanup that throws, or will not end, is what is tested
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   abortable,
@@ -15,18 +16,7 @@ import {
   timeout,
   waitTask,
 } from "../mod.ts";
-import {
-  type As,
-  ending,
-  KERNEL_SPELLINGS,
-  LateClock,
-  Oops,
-  Shop,
-  SPELLINGS,
-  stage,
-  testSpelled,
-  words,
-} from "./_transcript.ts";
+import { ending, LateClock, Oops, Shop, SPELLINGS, stage, testSpelled, words } from "./_transcript.ts";
 
 /** Works in a shield for `ms`, and says what it sees. */
 function* shielded(name: string, ms: number, say: (text: string) => void): Coroutine<string> {
@@ -372,7 +362,8 @@ Deno.test("a kill and a timeout that both come late in one turn with the end of 
         });
       } catch (error) {
         say(`outside: ${words(error)}`);
-        throw error;
+        yield;
+        say("never said");
       }
     });
     yield* sleep(15);
@@ -872,4 +863,90 @@ Deno.test("defer() a thousand times runs a thousand cleanups, newest first", () 
     yield* kill(task);
   });
   assertEquals(order, Array.from({ length: 1_000 }, (_, i) => 999 - i));
+});
+
+Deno.test("a loop of calls whose deferred cleanup waits is cancelled between two of them", () => {
+  const { scheduler, log, say } = stage();
+  let rounds = 0;
+  scheduler.runSync(function* () {
+    const task = yield* spawn(function* () {
+      for (;;) {
+        yield* call(function* () {
+          yield* defer(sleep(10));
+        });
+        rounds++;
+      }
+    });
+    yield* sleep(5);
+    yield* kill(task, { wait: false });
+    yield* sleep(100);
+    say(`${ending(task)} after ${rounds}`);
+    yield* kill(task, { force: true });
+  });
+  assertEquals(log, ["105 killed after 1"]);
+});
+
+Deno.test("a deferred cleanup that kills its own task would wait for itself: that is refused there", () => {
+  const { scheduler, log, say } = stage();
+  scheduler.runSync(function* () {
+    const task = yield* spawn(function* () {
+      const self = yield* currentTask();
+      yield* defer(function* () {
+        try {
+          say(`in cleanup: ${yield* kill(self)}`);
+        } catch (error) {
+          say(words(error));
+        }
+      });
+    });
+    yield* sleep(100);
+    if (task.state !== "ended") say(`it hangs: ${task.waitingFor}`);
+    yield* kill(task, { force: true });
+  });
+  assertEquals(log, ["0 DeadlockError"]);
+});
+
+Deno.test("an error that a frame threw by itself is not lost when its deferred cleanup is closed by force", () => {
+  const { scheduler, log, say } = stage();
+  scheduler.runSync(function* () {
+    const task: Task = yield* spawn(function* () {
+      yield* defer(function* () {
+        try {
+          yield* sleep(Infinity);
+        } finally {
+          throw new Oops("second");
+        }
+      });
+      throw new Oops("first");
+    });
+    yield* sleep(5);
+    yield* kill(task, { wait: false });
+    yield* sleep(5);
+    say(ending(task));
+    yield* kill(task, { force: true });
+    const { error } = task.outcome as { error: AggregateError };
+    say(error.errors.map(words).toSorted().join(", "));
+  });
+  assertEquals(log, ["10 alive", "10 first, second"]);
+});
+
+Deno.test("defer() refuses what is no work, in the caller and at once", () => {
+  const { scheduler, log, say } = stage();
+  function* used(): Coroutine<void> {}
+  scheduler.runSync(function* () {
+    const spent = used();
+    yield* spent;
+    const twice = used();
+    yield* defer(twice);
+    for (const work of [twice, "text", 42, null, undefined, (x: number) => sleep(x)]) {
+      try {
+        yield* defer(work as unknown as Coroutine<void>);
+        say("taken");
+      } catch (error) {
+        say(words(error));
+      }
+    }
+    assertThrows(() => scheduler.spawn(twice), TypeError);
+  });
+  assertEquals(log, Array(6).fill("0 TypeError"));
 });

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-unsafe-finally -- cleanup that throws, or will not end, is what is tested
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   abortable,
@@ -542,7 +543,7 @@ Deno.test("timeout() expires beside tasks that are always ready", async () => {
   for (const sync of [false, true]) {
     const { scheduler, clock, log } = stage();
     let rounds = 0;
-    function* main(): Coroutine<void> {
+    const main = function* (): Coroutine<void> {
       const busy = yield* spawn(function* () {
         for (; rounds < 100_000; rounds++) {
           clock.advance(1); // as time goes by while tasks keep the processor
@@ -555,7 +556,7 @@ Deno.test("timeout() expires beside tasks that are always ready", async () => {
         (text) => log.push(text),
       );
       yield* kill(busy);
-    }
+    };
     if (sync) scheduler.runSync(main());
     else await scheduler.run(main());
     assertEquals([sync, ...log, rounds < 100_000], [sync, "the timeout threw TimeoutError", true]);
@@ -1152,7 +1153,6 @@ Deno.test("a task that was let go leaves no timer behind", () => {
         try {
           yield* sleep(300_000);
         } finally {
-          // deno-lint-ignore no-unsafe-finally -- that is what makes it immortal
           continue;
         }
       }
@@ -1322,9 +1322,9 @@ Deno.test("abortable() within a timeout, and a timeout within abortable(): which
         const controller = new AbortController();
         const start = scheduler.now();
         yield* spawn(abortAt(abortMs, controller, new Oops("aborted")));
-        function* longSleep(): Coroutine<void> {
+        const longSleep = function* (): Coroutine<void> {
           yield* sleep(60_000);
-        }
+        };
         yield* attempt(
           `${name} first, ${outer} outside: after`,
           outer === "timeout"

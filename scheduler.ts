@@ -23,7 +23,8 @@ import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { Kill, THROW } from "./_boundary.ts";
-import { DeadlockError, InvalidStateError } from "./errors.ts";
+import { deadlockOf, infoOf, refuseRing, waits } from "./_deadlock.ts";
+import { InvalidStateError } from "./errors.ts";
 import { checkTid } from "./syscalls.ts";
 import {
   DAEMON,
@@ -178,6 +179,7 @@ export class Scheduler {
   #eitherWaits = 0;
   /** The time, in whole ms, as of the last look at the clock. */
   #lastLook = 0;
+  #lastExact = 0;
   #stepsPerLook = 1;
 
   /** Those for whom the loop turns: runs, main loops, kills from outside. */
@@ -186,6 +188,8 @@ export class Scheduler {
   #turning = false;
   #coming = false;
   #inHostTurn = false;
+  /** Something that only the host can bring has come in this turn of the host: it has polled. */
+  #polled = false;
   #ringing = false;
   #quietComing = false;
   #alarm: { deadline: number; handle: unknown } | undefined;
@@ -652,6 +656,7 @@ export class Scheduler {
     if (source === "outside") this.#outsideWaits += by;
     else if (source === "either") this.#eitherWaits += by;
     else if ((task._flags & DAEMON) === 0) this.#hostWaits += by;
+    if (source === "host" && this.#inHostTurn) this.#polled = true;
   }
 
   /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
@@ -727,8 +732,8 @@ export class Scheduler {
       this.#afterDrain();
     } else {
       this.#coming = this.#inHostTurn = true;
-      const size = this.#ready.size;
-      hostTurn(() => this.#ready.size !== size, () => {
+      this.#polled = false;
+      hostTurn(() => this.#polled, () => {
         this.#inHostTurn = false;
         this.#tellUnheard();
         this.#turn();
@@ -781,8 +786,6 @@ export class Scheduler {
     else if (this.#stepsPerLook < STEPS_PER_LOOK) this.#stepsPerLook *= 2;
     return now >= end;
   }
-
-  #lastExact = 0;
 
   #look(): number {
     const now = this.#clock.now();
@@ -902,13 +905,7 @@ export class Scheduler {
 
   #breakDeadlock(): void {
     const tasks = this.#table.list().filter((task) => !task.daemon);
-    const error = new DeadlockError(
-      `Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for\n` +
-        `${
-          listWaits(tasks)
-        }\nIf callbacks outside the kernel feed this program, say so: { deadlock: "wait" }`,
-      tasks.map(infoOf),
-    );
+    const error = deadlockOf(tasks);
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
     // Who has been told already is held back by a shield that will never end.
     const told = tasks.every((task) => task._extras?.kill);
@@ -918,12 +915,7 @@ export class Scheduler {
 
   /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
   _refuseRing(task: Task, target: Task): void {
-    if (task !== target && task._joiners === null && !(task._extras?.held || task._owner?.joins)) return; // nobody waits for it
-    if (this._choosing !== null) return; // it waits for other things as well
-    const ring = ringOf(task, target);
-    if (ring === undefined) return;
-    const links = ring.map((member, i) => `${member} waits for ${ring[(i + 1) % ring.length]}`).join(", ");
-    throw new DeadlockError(`Cannot wait for ${target}, it would close a ring: ${links}`, ring.map(infoOf));
+    if (this._choosing === null) refuseRing(task, target); // else it waits for other things as well
   }
 }
 
@@ -940,62 +932,6 @@ interface Driver {
   /** The loop has found a deadlock. */
   fail(error: unknown): void;
   taskEnded?(): void;
-}
-
-/** The ring of waits that `task` would close by waiting for `target`; one under an armed timeout opens by itself. */
-function ringOf(task: Task, target: Task): Task[] | undefined {
-  const cameFrom = new Map<Task, Task>([[target, task]]);
-  const open = [target];
-  for (let member = open.pop(); member !== undefined; member = open.pop()) {
-    if (hasArmedTimeout(member)) continue;
-    if (member === task) {
-      const ring: Task[] = [];
-      for (let link = cameFrom.get(task)!; link !== task; link = cameFrom.get(link)!) ring.unshift(link);
-      return [task, ...ring];
-    }
-    for (const holder of member._parked?._wait.holders?.() ?? []) {
-      if (cameFrom.has(holder)) continue;
-      cameFrom.set(holder, member);
-      open.push(holder);
-    }
-  }
-  return undefined;
-}
-
-function hasArmedTimeout(task: Task): boolean {
-  for (let b = task._boundary; b !== null; b = b.outer) if (b.armed) return true;
-  return false;
-}
-
-/** A table of tasks: what each waits for, and who could end that. */
-function listWaits(tasks: Task[]): string {
-  const rows = tasks.map((task) => [
-    String(task.tid),
-    task.name,
-    task.waitingFor ?? task.state,
-    [...task._parked?._wait.holders?.() ?? []].map(String).join(", "),
-  ]);
-  rows.unshift(["tid", "name", "waits for", "held by"]);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()}`)
-    .join("\n");
-}
-
-function infoOf(task: Task): TaskInfo {
-  return {
-    tid: task.tid,
-    parent: task.parent,
-    name: task.name,
-    state: task.state,
-    waitingFor: task.waitingFor,
-    since: task._parked?._since,
-    steps: task._steps,
-    daemon: task.daemon,
-  };
-}
-
-function waits(task: Task): string {
-  return `${task} waits for ${task.waitingFor}`;
 }
 
 function printError(error: unknown, source: ErrorSource): void {

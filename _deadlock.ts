@@ -1,0 +1,95 @@
+/**
+ * Deadlocks: what is said of tasks that wait for each other.
+ *
+ * The waits of tasks are a graph: each wait knows the tasks without which it cannot end. A wait that would close a ring in
+ * it is refused when it is asked for, while the one who asks can still do something else.
+ *
+ * @module
+ */
+
+import { DeadlockError } from "./errors.ts";
+import type { TaskInfo } from "./scheduler.ts";
+import type { Task } from "./task.ts";
+
+/** The report that nothing can ever go on. */
+export function deadlockOf(tasks: Task[]): DeadlockError {
+  return new DeadlockError(
+    "Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for\n" +
+      listWaits(tasks) + '\nIf callbacks outside the kernel feed this program, say so: { deadlock: "wait" }',
+    tasks.map(infoOf),
+  );
+}
+
+/**
+ * Refuses a wait that would close a ring.
+ *
+ * @param task Who would wait.
+ * @param target For whom.
+ * @throws {DeadlockError} If `target` waits for `task`, be it through others.
+ */
+export function refuseRing(task: Task, target: Task): void {
+  const isWaitedFor = task === target || task._joiners !== null || task._owner?.joins || task._extras?.held;
+  if (!isWaitedFor) return;
+  const ring = ringOf(task, target);
+  if (ring === undefined) return;
+  const links = ring.map((member, i) => `${member} waits for ${ring[(i + 1) % ring.length]}`).join(", ");
+  throw new DeadlockError(`Cannot wait for ${target}, it would close a ring: ${links}`, ring.map(infoOf));
+}
+
+/** The ring of waits that `task` would close by waiting for `target`; one under an armed timeout opens by itself. */
+function ringOf(task: Task, target: Task): Task[] | undefined {
+  const cameFrom = new Map<Task, Task>([[target, task]]);
+  const open = [target];
+  for (let member = open.pop(); member !== undefined; member = open.pop()) {
+    if (hasArmedTimeout(member)) continue;
+    if (member === task) {
+      const ring: Task[] = [];
+      for (let link = cameFrom.get(task)!; link !== task; link = cameFrom.get(link)!) ring.unshift(link);
+      return [task, ...ring];
+    }
+    for (const holder of member._parked?._wait.holders?.() ?? []) {
+      if (cameFrom.has(holder)) continue;
+      cameFrom.set(holder, member);
+      open.push(holder);
+    }
+  }
+  return undefined;
+}
+
+function hasArmedTimeout(task: Task): boolean {
+  for (let b = task._boundary; b !== null; b = b.outer) if (b.armed) return true;
+  return false;
+}
+
+/** A table of tasks: what each waits for, and who could end that. */
+function listWaits(tasks: Task[]): string {
+  const rows = tasks.map((task) => [
+    String(task.tid),
+    task.name,
+    task.waitingFor ?? task.state,
+    [...task._parked?._wait.holders?.() ?? []].map(String).join(", "),
+  ]);
+  rows.unshift(["tid", "name", "waits for", "held by"]);
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()}`)
+    .join("\n");
+}
+
+/** What `ps` says of a task. */
+export function infoOf(task: Task): TaskInfo {
+  return {
+    tid: task.tid,
+    parent: task.parent,
+    name: task.name,
+    state: task.state,
+    waitingFor: task.waitingFor,
+    since: task._parked?._since,
+    steps: task._steps,
+    daemon: task.daemon,
+  };
+}
+
+/** A task and what it waits for, in words. */
+export function waits(task: Task): string {
+  return `${task} waits for ${task.waitingFor}`;
+}

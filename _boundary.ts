@@ -132,6 +132,7 @@ export class Kill extends Boundary implements Timer {
   /** What is left of the grace, and the steps that the task had made when it was told. */
   #left: number;
   #stepsWhenTold = 0;
+  #timesForced = 0;
   /** The shields and waits during which it stands still. */
   #frozenBy: Set<object> = new Set();
   /** @internal */
@@ -197,8 +198,15 @@ export class Kill extends Boundary implements Timer {
     }
   }
 
+  /** Nothing that the kernel does will end the task, and no timer will let it go. */
+  get stuck(): boolean {
+    return this.#timesForced > 100 ||
+      (this.forced && this.delivered && this.#frozenBy.size === 0 && this._slot === -1);
+  }
+
   /** The second step, now. */
   force(): void {
+    this.#timesForced++;
     this.forced = true;
     this.delivered = false;
     this.task._fire(this);
@@ -210,7 +218,6 @@ export class Defers extends Boundary {
   readonly #cleanups: FrameIterator[] = [];
   readonly #errors: unknown[] = [];
   #running = false;
-  #frozen = false;
   /** How the coroutine ended. */
   #mode: number = NEXT;
   #inbox: unknown = undefined;
@@ -233,19 +240,18 @@ export class Defers extends Boundary {
       this.#running = this.shielding = true;
       this.#mode = task._mode;
       this.#inbox = task._inbox;
-      this.#frozen = task._dying;
-      if (this.#frozen) task._extra.kill!.freeze(this);
     } else if (task._mode === THROW && !(task._inbox instanceof Cancelled)) {
       this.#errors.push(task._inbox);
     }
     const cleanup = this.#cleanups.pop();
     if (cleanup !== undefined) {
+      if (task._dying) task._extra.kill!.freeze(this); // again, if force has gone through the one before
       task._mode = NEXT;
       task._inbox = undefined;
       task._enter(this, cleanup);
       return;
     }
-    if (this.#frozen) task._extra.kill!.thaw(this);
+    task._extras?.kill?.thaw(this);
     task._unshielded();
     if (this.#mode === THROW && !(this.#inbox instanceof Cancelled)) {
       const unwinding = task._extras === null ? null : task._extras.unwinding;

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { UnkillableError } from "./errors.ts";
 import { THROW } from "./_boundary.ts";
 import { DAEMON, OBSERVED, type Owner, type Task } from "./task.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -67,7 +68,9 @@ export class Run implements Owner {
       error = thrown;
     }
     if (this.#settlement === undefined) this.fail(error);
-    else if (main._mode === THROW && !this.#isSettledWith(error)) this.#scheduler._report(error, main);
+    else if (main._mode === THROW && !(error instanceof UnkillableError) && !this.#isSettledWith(error)) {
+      this.#scheduler._report(error, main); // one that was let go has been reported
+    }
   }
 
   #isSettledWith(error: unknown): boolean {

@@ -24,7 +24,7 @@ import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { Kill, THROW } from "./_boundary.ts";
 import { deadlockOf, infoOf, refuseRing, waits } from "./_deadlock.ts";
-import { InvalidStateError } from "./errors.ts";
+import { InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./syscalls.ts";
 import {
   DAEMON,
@@ -907,6 +907,11 @@ export class Scheduler {
     const tasks = this.#table.list().filter((task) => !task.daemon);
     const error = deadlockOf(tasks);
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
+    for (const task of tasks) {
+      if (task._extras?.kill?.stuck) {
+        task._abandon(new UnkillableError(`${task} cannot be killed: it is let go`));
+      }
+    }
     // Who has been told already is held back by a shield that will never end.
     const told = tasks.every((task) => task._extras?.kill);
     for (const driver of [...this.#drivers]) driver.fail(error);

@@ -118,23 +118,46 @@ Deno.test("an error that leaves a shield with a kill pending goes to its caller"
   assertEquals(log, ["10 caught in the shield", "10 killed"]);
 });
 
-Deno.test("what a shielded wait takes is not lost, and a loop of shields is cancelled between two of them", () => {
-  const { scheduler, log, say } = stage();
+Deno.test("what a shielded wait takes is not lost, and a task that waits in shields only dies in the end", () => {
+  const { scheduler, log, say } = stage({ killGrace: 100 });
+  const items = Array.from({ length: 50 }, (_, i) => `${i}`);
   const shop = new Shop();
+  const taken: string[] = [];
   scheduler.runSync(function* () {
     const task = yield* spawn(function* () {
-      for (;;) say(`took ${yield* shield(shop.take())}`);
+      for (;;) taken.push(yield* shield(shop.take()));
     });
     yield;
     yield* kill(task, { wait: false });
-    for (const item of ["one", "two", "three"]) {
+    for (const item of items) {
       shop.put(scheduler, item);
-      yield* sleep(1);
+      yield* sleep(10);
     }
-    say(`${ending(task)}, left ${shop.items}`);
+    say(ending(task));
     yield* kill(task, { force: true });
   });
-  assertEquals(log, ["0 took one", "3 killed, left two,three"]);
+  assertEquals([...taken, ...shop.items], items);
+  assertEquals([...log, shop.items.length > 0, shop.waiting], ["500 killed", true, 0]);
+});
+
+Deno.test("two shields in a natural finally both run, though a kill waits for the end of the first", () => {
+  const { scheduler, log, say } = stage();
+  scheduler.runSync(function* () {
+    const task = yield* spawn(function* () {
+      try {
+        say("works");
+      } finally {
+        yield* shielded("the first", 10, say);
+        yield* shielded("the second", 10, say);
+        yield;
+        say("never said");
+      }
+    });
+    yield* sleep(5);
+    yield* kill(task);
+    say(ending(task));
+  });
+  assertEquals(log, ["0 works", "10 the first is done", "20 the second is done", "20 killed"]);
 });
 
 Deno.test("shields nest: a kill waits for the outermost", () => {
@@ -865,25 +888,23 @@ Deno.test("defer() a thousand times runs a thousand cleanups, newest first", () 
   assertEquals(order, Array.from({ length: 1_000 }, (_, i) => 999 - i));
 });
 
-Deno.test("a loop of calls whose deferred cleanup waits is cancelled between two of them", () => {
-  const { scheduler, log, say } = stage();
-  let rounds = 0;
+Deno.test("a task that waits in deferred cleanups only dies in the end", () => {
+  const { scheduler, log, say } = stage({ killGrace: 100 });
   scheduler.runSync(function* () {
     const task = yield* spawn(function* () {
       for (;;) {
         yield* call(function* () {
           yield* defer(sleep(10));
         });
-        rounds++;
       }
     });
     yield* sleep(5);
     yield* kill(task, { wait: false });
-    yield* sleep(100);
-    say(`${ending(task)} after ${rounds}`);
+    yield* sleep(500);
+    say(ending(task));
     yield* kill(task, { force: true });
   });
-  assertEquals(log, ["105 killed after 1"]);
+  assertEquals(log, ["505 killed"]);
 });
 
 Deno.test("a deferred cleanup that kills its own task would wait for itself: that is refused there", () => {
@@ -928,6 +949,26 @@ Deno.test("an error that a frame threw by itself is not lost when its deferred c
     say(error.errors.map(words).toSorted().join(", "));
   });
   assertEquals(log, ["10 alive", "10 first, second"]);
+});
+
+Deno.test("after force has closed a deferred cleanup, grace stands still in the next ones as well", () => {
+  const { scheduler, log, say } = stage({ killGrace: 100 });
+  scheduler.runSync(function* () {
+    const task = yield* spawn(function* () {
+      yield* defer(function* () {
+        yield* sleep(10_000);
+        say("first deferred");
+      });
+      yield* defer(sleep(Infinity));
+      yield* sleep(60_000);
+    });
+    yield;
+    yield* kill(task, { wait: false });
+    yield* sleep(1_000);
+    yield* kill(task, { force: true });
+    say(ending(task));
+  });
+  assertEquals(log, ["11000 first deferred", "11000 killed"]);
 });
 
 Deno.test("defer() refuses what is no work, in the caller and at once", () => {

@@ -66,8 +66,8 @@ export class Channel<T> {
    * @throws {RangeError} If `capacity` is negative or no whole number.
    */
   constructor(capacity?: number, options?: string | SyncOptions) {
-    checkCount("make a channel of capacity", capacity ??= 0, 0, "infinite");
-    this.#capacity = capacity;
+    if (capacity !== undefined) checkCount("make a channel of capacity", capacity, 0, "infinite");
+    this.#capacity = capacity ?? 0;
     this.#name = nameOf("a channel", options);
   }
 

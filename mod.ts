@@ -91,6 +91,11 @@ export {
   Lock,
   Queue,
   type QueueOptions,
+  select,
+  type SelectCase,
+  type SelectCases,
+  type Selected,
   Semaphore,
   type SyncOptions,
+  TaskLocal,
 } from "./sync.ts";

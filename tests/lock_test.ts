@@ -293,7 +293,11 @@ Deno.test("acquiring twice, and releasing what one does not hold, are refused wi
   const { scheduler } = stage();
   const lock = new Lock("db");
   scheduler.runSync(function* () {
-    assertThrows(() => lock.release(), InvalidStateError, 'Cannot release for task 1: lock "db" held by nobody');
+    assertThrows(
+      () => lock.release(),
+      InvalidStateError,
+      'Cannot release for task 1: lock "db" held by nobody',
+    );
     yield* spawn(hold(lock, 10, () => {}, ""), { name: "writer" });
     yield;
     assertThrows(
@@ -331,7 +335,9 @@ Deno.test("waitingFor and toString say which lock, who holds it and who waits", 
     yield* named.acquire();
     yield* nameless.acquire();
     const waiting = [];
-    for (let i = 0; i < 7; i++) waiting.push(yield* spawn(named.acquire(), { name: i === 0 ? "reader" : "" }));
+    for (let i = 0; i < 7; i++) {
+      waiting.push(yield* spawn(named.acquire(), { name: i === 0 ? "reader" : "" }));
+    }
     const other = yield* spawn(nameless.acquire());
     yield;
     assertEquals(waiting[0]!.waitingFor, 'lock "db" held by 1');
@@ -416,16 +422,19 @@ Deno.test("the lock of a task that could not be killed is broken when that is le
   const { scheduler, log, say } = stage();
   const lock = new Lock();
   scheduler.runSync(function* () {
-    const stubborn = yield* spawn(lock.with(function* () {
-      for (;;) {
-        try {
-          yield* sleep(1000);
-        } finally {
-          // deno-lint-ignore no-unsafe-finally -- that is what makes it stubborn
-          continue;
+    const stubborn = yield* spawn(
+      lock.with(function* () {
+        for (;;) {
+          try {
+            yield* sleep(1000);
+          } finally {
+            // deno-lint-ignore no-unsafe-finally -- that is what makes it stubborn
+            continue;
+          }
         }
-      }
-    }), { name: "stubborn" });
+      }),
+      { name: "stubborn" },
+    );
     const waiter = yield* spawn(errorOf(lock.acquire()));
     yield;
     yield* kill(stubborn, { grace: 10 });

@@ -11,7 +11,7 @@
 import { describe, type Operation, type OperationIterator, TRAP, TrapIterator } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { InvalidStateError, JoinError } from "./errors.ts";
-import { type Failure, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import type { Coroutine } from "./_operation.ts";
 import type { Task } from "./task.ts";
 
@@ -92,7 +92,7 @@ let telling = false;
  * assertEquals(await run(future), 42);
  * ```
  */
-export class Future<T> implements Operation<T>, PromiseLike<T>, Failure {
+export class Future<T> implements Operation<T>, PromiseLike<T> {
   #state: State = "pending";
   #value: unknown = undefined;
   #line: ParkingPlace<FutureWaiter> | undefined;

@@ -99,3 +99,15 @@ export {
   type SyncOptions,
   TaskLocal,
 } from "./sync.ts";
+export type { Acceptor, Connection, Done, Endpoint, Network } from "./_network.ts";
+export {
+  connect,
+  type ConnectOptions,
+  type LimitOptions,
+  type Lines,
+  listen,
+  Listener,
+  type ListenOptions,
+  type SendOptions,
+  Socket,
+} from "./socket.ts";

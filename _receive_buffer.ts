@@ -1,0 +1,106 @@
+/**
+ * The bytes that have arrived on a socket and have not been taken yet.
+ *
+ * A read of the host needs memory for as long as it is pending, so each idle connection holds some: little at first, and
+ * more once what comes fills it. What is given out must be the receiver's to keep, so a small message is copied out of
+ * memory that is used again, and a large one is handed over together with its memory: both cost one allocation, and
+ * neither ever shares memory with the next message.
+ *
+ * @module
+ */
+
+/** The first read of a connection, and what an idle one holds: enough for a message, 40 MB for ten thousand of them. */
+const SMALL = 4096;
+/** The largest read: beyond it the allocation grows as fast as what it saves. */
+const LARGE = 65_536;
+/** A read with less room than this is not worth its system call. */
+const LEAST = 1024;
+/** By how much the next read is larger if this one was filled. */
+const GROWTH = 4;
+
+export class ReceiveBuffer {
+  #bytes: Uint8Array<ArrayBuffer> | null = null;
+  #start = 0;
+  #end = 0;
+  /** How large the memory for the next read is to be. */
+  #next = SMALL;
+  /** A read is pending into what is free behind the end: the memory must stay where it is. */
+  #reading = false;
+
+  /** How many bytes can be taken. */
+  get size(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Memory for the next read. It is in use until `filled` is called. */
+  room(): Uint8Array<ArrayBuffer> {
+    this.#reading = true;
+    const bytes = this.#bytes;
+    const size = this.#end - this.#start;
+    if (size === 0) {
+      this.#start = this.#end = 0;
+      if (bytes !== null && bytes.length === this.#next) return bytes;
+      return this.#bytes = new Uint8Array(this.#next);
+    }
+    if (bytes!.length - this.#end < LEAST) {
+      const fits = size <= bytes!.length / 2;
+      const moved = fits ? bytes! : new Uint8Array(Math.max(2 * bytes!.length, this.#next));
+      moved.set(bytes!.subarray(this.#start, this.#end));
+      this.#bytes = moved;
+      this.#start = 0;
+      this.#end = size;
+    }
+    return this.#bytes!.subarray(this.#end);
+  }
+
+  /** The read is over: it has put `n` bytes into the room. */
+  filled(n: number): void {
+    this.#reading = false;
+    this.#end += n;
+    if (this.#bytes !== null && this.#end === this.#bytes.length) {
+      this.#next = Math.min(GROWTH * this.#next, LARGE);
+    } else if (n <= SMALL / 2) {
+      this.#next = SMALL;
+    }
+  }
+
+  /** Takes out the first `n` bytes, which must have come. */
+  take(n: number): Uint8Array<ArrayBuffer> {
+    if (n === 0) return new Uint8Array(0);
+    const bytes = this.#bytes!;
+    const start = this.#start;
+    const end = start + n;
+    if (end === this.#end && 2 * n >= bytes.length && !this.#reading) {
+      this.#bytes = null;
+      this.#start = this.#end = 0;
+      return n === bytes.length ? bytes : bytes.subarray(start, end);
+    }
+    this.#start = end;
+    return bytes.slice(start, end);
+  }
+
+  /** Where `pattern` begins, counted from the first byte, at `from` or after it; -1 if it has not come. */
+  indexOf(pattern: Uint8Array, from: number): number {
+    if (this.#bytes === null) return -1;
+    const bytes = this.#bytes.subarray(this.#start, this.#end);
+    const first = pattern[0]!;
+    const last = bytes.length - pattern.length;
+    for (let at = bytes.indexOf(first, from); at >= 0 && at <= last; at = bytes.indexOf(first, at + 1)) {
+      let matched = 1;
+      while (matched < pattern.length && bytes[at + matched] === pattern[matched]) matched++;
+      if (matched === pattern.length) return at;
+    }
+    return -1;
+  }
+
+  /** The byte at an index from the first that can be taken. */
+  byteAt(index: number): number {
+    return this.#bytes![this.#start + index]!;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#bytes = null;
+    this.#start = this.#end = 0;
+  }
+}

@@ -1,0 +1,59 @@
+// The seed's echo server. Try: nc 127.0.0.1 5678
+//   deno run --allow-net examples/echo.ts [port [hostname]]
+
+import { type Coroutine, JoinError, listen, NewTask, Scheduler, type Socket } from "../mod.ts";
+
+function* handleClient(client: Socket, address: Deno.NetAddr): Coroutine<void> {
+  const name = addressOf(address);
+  console.log("new connection", name);
+  try {
+    for (;;) {
+      const data = yield* client.recv(65_536);
+      if (data === null) break;
+      yield* client.send(data);
+    }
+  } finally {
+    client.close();
+    console.log("client closed", name);
+  }
+}
+
+function* server(port: number, hostname: string): Coroutine<void> {
+  const listener = listen({ port, hostname });
+  console.log("listening on", addressOf(listener.addr));
+  try {
+    for (;;) {
+      const [client, address] = yield* listener.accept();
+      yield new NewTask(handleClient(client, address), { name: `client ${addressOf(address)}` });
+    }
+  } finally {
+    listener.close();
+  }
+}
+
+function addressOf({ hostname, port }: Deno.NetAddr): string {
+  return `${hostname}:${port}`;
+}
+
+const [port = "5678", hostname = "127.0.0.1"] = Deno.args;
+const scheduler = new Scheduler();
+
+// The first signal kills every task, the newest first, and waits for their cleanup; the second does not wait.
+let stopping = false;
+function stop(): void {
+  if (stopping) Deno.exit(1);
+  stopping = true;
+  scheduler.shutdown();
+}
+Deno.addSignalListener("SIGINT", stop);
+Deno.addSignalListener("SIGTERM", stop);
+
+try {
+  await scheduler.run(server(Number(port), hostname), { name: "server" });
+} catch (error) {
+  if (!(error instanceof JoinError)) throw error; // else it was killed
+  console.log("all closed");
+} finally {
+  Deno.removeSignalListener("SIGINT", stop);
+  Deno.removeSignalListener("SIGTERM", stop);
+}

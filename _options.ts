@@ -1,0 +1,95 @@
+/**
+ * What a scheduler takes, and what it tells: options, and the data of listings and observers.
+ *
+ * @module
+ */
+
+import type { Clock } from "./_clock.ts";
+import type { Network } from "./_network.ts";
+import type { Future } from "./future.ts";
+import type { Task, TaskState } from "./task.ts";
+
+/** How a scheduler is set up. */
+export interface SchedulerOptions {
+  /** What it takes for time; the system's monotonic clock if not given. */
+  clock?: Clock;
+  /** What `listen` and `connect` work on; Deno's network if not given. */
+  network?: Network;
+  /** How long, in ms, ready tasks may run before the host gets its turn; 1 if not given. */
+  timeSlice?: number;
+  /** How long, in ms, the cleanup of a killed task may take before its frames are closed; 5000 if not given. */
+  killGrace?: number;
+  /** `"wait"` for a program whose events come from callbacks outside: waits where `"throw"` reports a deadlock. */
+  deadlock?: "throw" | "wait";
+  /** Told of an error that nobody else has heard of by the end of the turn. It is printed if this is not given. */
+  onUnhandledError?: (error: unknown, source: ErrorSource) => void;
+}
+
+/** Whose error it is that nobody has heard of. */
+export type ErrorSource = Task | Future<unknown>;
+
+/** What has failed and may be looked at yet. */
+export interface Failure {
+  /** @internal Somebody has looked. */
+  _heard: boolean;
+  /** @internal */
+  readonly _error: unknown;
+}
+
+/** How a task is set up. */
+export interface TaskOptions {
+  /** Its name in listings and reports; that of the function it is made from if not given. */
+  name?: string;
+  /** It ends with its run instead of keeping it alive. */
+  daemon?: boolean;
+  /** When it aborts, the task is killed with its reason. */
+  signal?: AbortSignal;
+}
+
+/** How a task is killed. */
+export interface KillOptions {
+  /** What its `Cancelled` and its outcome say. */
+  reason?: unknown;
+  /** How long, in ms, its cleanup may take before its frames are closed; `killGrace` of the scheduler if not given. */
+  grace?: number;
+  /** Closes the frames at once, and goes through shields. */
+  force?: boolean;
+  /** `false`: the answer does not wait for the end. */
+  wait?: boolean;
+}
+
+/** What `ps` says of a task. */
+export interface TaskInfo {
+  /** Its number. */
+  tid: number;
+  /** That of the task that spawned it; undefined if code outside tasks did. */
+  parent: number | undefined;
+  /** Its name, or an empty string. */
+  name: string;
+  /** How it stands. */
+  state: TaskState;
+  /** What it waits for, in words. */
+  waitingFor: string | undefined;
+  /** Since when it waits, in ms of the scheduler's clock; undefined if it does not. */
+  since: number | undefined;
+  /** How often it has been on the processor. */
+  steps: number;
+  /** Whether it ends with its run. */
+  daemon: boolean;
+}
+
+/** What can be observed; each is optional, and costs nothing where it is absent. */
+export interface Observer {
+  /** A task has been made. */
+  taskCreated?(task: Task): void;
+  /** A task has joined the ready queue. */
+  taskReady?(task: Task): void;
+  /** A task goes on the processor. */
+  stepStart?(task: Task): void;
+  /** It has left the processor. */
+  stepEnd?(task: Task): void;
+  /** A task has asked the kernel for something: a system call, a join, a future. */
+  systemCall?(task: Task, call: unknown): void;
+  /** A task has ended. */
+  taskEnded?(task: Task): void;
+}

@@ -1,0 +1,94 @@
+/**
+ * What a system call is: the contract between the kernel and those who write one.
+ *
+ * @module
+ */
+
+import { type Operation, type OperationIterator, TRAP, TrapIterator, type Yieldable } from "./_operation.ts";
+import type { Parked } from "./_parking.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { processor, RUNNING, type Task } from "./task.ts";
+
+/**
+ * A request to the kernel. Anyone may write one: see {@linkcode SystemCall.handle}.
+ *
+ * @example A call that parks its task until a host callback comes
+ * ```ts
+ * import { type Parked, run, type Scheduler, SystemCall, type Task } from "@genos/kernel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Later extends SystemCall<string> {
+ *   handle(task: Task, scheduler: Scheduler): Parked {
+ *     const timer = setTimeout(() => scheduler.resume(parked, "now"), 1);
+ *     const parked = scheduler.park(task, {
+ *       reason: "a host timer",
+ *       source: "host",
+ *       cancel: () => clearTimeout(timer),
+ *     });
+ *     return parked;
+ *   }
+ * }
+ * assertEquals(await run(new Later()), "now");
+ * ```
+ */
+export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T> {
+  #issued = false;
+
+  /**
+   * Handles the call. It does exactly one of three things: it returns the value, and the task goes on at once; it throws,
+   * and the error is thrown into the task, at its `yield`; or it parks the task and returns the token, and sooner or later
+   * somebody calls `resume` or `fail` with that.
+   *
+   * @param task The task that makes the call.
+   * @param scheduler Its scheduler.
+   * @returns The value, or what `scheduler.park(task, wait)` gave.
+   */
+  abstract handle(task: Task, scheduler: Scheduler): T | Parked;
+
+  /** The iterator of `yield*`: the call itself, unless it is in use. */
+  [Symbol.iterator](): OperationIterator<T> {
+    return this.#issued ? new TrapIterator<T>(this) : this;
+  }
+
+  /** Runs the call; for `yield*`. */
+  next(value?: unknown): IteratorResult<Yieldable, T> {
+    if (this.#issued) {
+      this.#issued = false;
+      return { done: true, value: value as T };
+    }
+    const { task } = processor;
+    if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
+    if (--processor.credit < 0 || processor.observed) {
+      this.#issued = true;
+      return { done: false, value: this };
+    }
+    let result: T | Parked;
+    try {
+      result = this.handle(task, task._scheduler);
+      if (task._state === RUNNING) return { done: true, value: result as T };
+      task._leftBy(result);
+    } catch (error) {
+      if (task._state !== RUNNING) task._unpark();
+      throw error;
+    }
+    this.#issued = true;
+    return { done: false, value: this };
+  }
+
+  /** Throws into the coroutine that waits for the call; for `yield*`. */
+  throw(error: unknown): IteratorResult<Yieldable, T> {
+    this.#issued = false;
+    throw error;
+  }
+
+  /** Gives the call up; for `yield*`. */
+  return(value?: unknown): IteratorResult<Yieldable, T> {
+    this.#issued = false;
+    return { done: true, value: value as T };
+  }
+
+  /** @ignore */
+  [TRAP](task: Task, scheduler: Scheduler): unknown {
+    return this.handle(task, scheduler);
+  }
+}

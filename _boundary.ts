@@ -21,11 +21,12 @@ export const RETURN = 2;
 
 /** A caller on a task's stack: the coroutine that goes on when what is above it has ended. */
 export class Frame {
+  // Declared, and set by the constructors, for the reason that `Parked` gives.
   /** Null in a boundary. */
-  readonly iterator: FrameIterator | null;
-  below: Frame | null;
+  declare readonly iterator: FrameIterator | null;
+  declare below: Frame | null;
   /** Its distance from the bottom of the stack. */
-  depth: number;
+  declare depth: number;
 
   constructor(iterator: FrameIterator | null, below: Frame | null) {
     this.iterator = iterator;
@@ -37,20 +38,27 @@ export class Frame {
 /** A mark on the stack that everything above leaves through, and to which the stack can be unwound. */
 export abstract class Boundary extends Frame {
   /** The next boundary below. */
-  outer: Boundary | null = null;
+  declare outer: Boundary | null;
   /** Its cancellation has been asked for; it is then pending until it is delivered or left. */
-  fired = false;
+  declare fired: boolean;
   /** `Cancelled` has been thrown in above it. */
-  delivered = false;
+  declare delivered: boolean;
   /** Holds back what would unwind to a boundary below it. */
-  shielding = false;
+  declare shielding: boolean;
   /** Goes through shields, and closes frames instead of throwing into them. */
-  forced = false;
+  declare forced: boolean;
   /** Behind the `AbortSignal` of the coroutines directly above it, if one was asked for. */
-  controller: AbortController | null = null;
+  declare controller: AbortController | null;
 
   constructor() {
     super(null, null);
+    this.outer = null;
+    this.fired =
+      this.delivered =
+      this.shielding =
+      this.forced =
+        false;
+    this.controller = null;
   }
 
   /** Why it was fired: the reason of the `Cancelled`, and what the caller at the boundary sees. */

@@ -15,9 +15,10 @@ import {
   checkCount,
   LineCall,
   nameOf,
-  shiftOther,
+  refuse,
   stand,
   type SyncOptions,
+  takeFirst,
   titled,
   wake,
 } from "./_waiting.ts";
@@ -122,7 +123,7 @@ export class Channel<T> {
       wake(waiter, { done: true, value: undefined });
     }
     for (let waiter = this.#senders.shift(); waiter !== null; waiter = this.#senders.shift()) {
-      waiter._task?._scheduler.fail(waiter, this.#closedError());
+      refuse(waiter, this.#closedError());
     }
   }
 
@@ -152,20 +153,17 @@ export class Channel<T> {
   /** Hands a message to who waits for one, or keeps it. False if there is no room. */
   #pass(message: T, sender: Task | null): boolean {
     if (this.#closed) throw this.#closedError();
-    for (;;) {
-      const receiver = shiftOther(this.#receivers, sender);
-      if (receiver === null) break;
-      if (wake(receiver, { done: false, value: message })) return true;
-    }
-    if (this.#buffer.size >= this.#capacity) return false;
-    this.#buffer.push(message);
+    const receiver = takeFirst(this.#receivers, sender);
+    if (receiver !== null) wake(receiver, { done: false, value: message });
+    else if (this.#buffer.size < this.#capacity) this.#buffer.push(message);
+    else return false;
     return true;
   }
 
   #take(receiver: Task | null): IteratorResult<T, undefined> | undefined {
     let message: { done: false; value: T } | undefined;
     if (this.#buffer.size > 0) message = { done: false, value: this.#buffer.shift() };
-    const sender = shiftOther(this.#senders, receiver);
+    const sender = takeFirst(this.#senders, receiver);
     if (sender !== null) {
       if (message === undefined) message = { done: false, value: sender.call.message };
       else this.#buffer.push(sender.call.message);

@@ -12,7 +12,7 @@ import { describe } from "./_operation.ts";
 import type { Coroutine, Operation, OperationIterator } from "./_operation.ts";
 import { type Parked, ParkingPlace } from "./_parking.ts";
 import { Lock, LockWaiter } from "./_lock.ts";
-import { awaitedBy, checkCount, nameOf, stand, type SyncOptions, titled } from "./_waiting.ts";
+import { awaitedBy, checkCount, nameOf, refuse, stand, type SyncOptions, titled } from "./_waiting.ts";
 import { InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { shield, SystemCall } from "./syscalls.ts";
@@ -166,7 +166,7 @@ export class Condition {
     try {
       task._scheduler._refuseRing(task, lock.holder!);
     } catch (error) {
-      task._scheduler.fail(waiter, error);
+      refuse(waiter, error);
       return;
     }
     lock._line.push(waiter);
@@ -255,7 +255,7 @@ function* wait(condition: Condition): Coroutine<void> {
     yield* suspend;
   } finally {
     const { task } = suspend;
-    if (task !== undefined && lock.holder !== task && !lock._broken) yield* shield(lock.acquire());
+    if (task !== undefined && lock.holder !== task) yield* shield(lock.acquire());
   }
 }
 

@@ -13,7 +13,7 @@
 
 import type { Coroutine, Operation, OperationIterator, Work } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
-import { awaitedBy, nameOf, stand, type SyncOptions, titled } from "./_waiting.ts";
+import { awaitedBy, nameOf, refuse, stand, type SyncOptions, takeFirst, titled, wake } from "./_waiting.ts";
 import { BrokenLockError, InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { call, SystemCall } from "./syscalls.ts";
@@ -170,11 +170,6 @@ export class Lock {
   }
 
   /** @internal */
-  get _broken(): boolean {
-    return this.#brokenBy !== undefined;
-  }
-
-  /** @internal */
   _tryAcquire(task: Task): boolean {
     if (this.#holder !== null) {
       if (this.#holder !== task) return false;
@@ -197,21 +192,16 @@ export class Lock {
   _release(task: Task): void {
     task._letGo(this);
     this.#holder = null;
-    for (let waiter = this.#line.shift(); waiter !== null; waiter = this.#line.shift()) {
-      if (this._handOver(waiter)) return;
-    }
+    const next = takeFirst(this.#line);
+    if (next !== null) this._handOver(next);
   }
 
-  /** @internal Nobody holds it: gives it to a task that waits. False if its wait was over. */
-  _handOver(waiter: LockWaiter): boolean {
-    const task = waiter._task;
-    if (task === null) return false;
+  /** @internal Nobody holds it: gives it to one who waits. */
+  _handOver(waiter: LockWaiter): void {
+    const task = waiter._task!;
     this.#holder = task;
     task._hold(this);
-    if (task._scheduler.resume(waiter)) return true;
-    task._letGo(this);
-    this.#holder = null;
-    return false;
+    wake(waiter);
   }
 
   /** @internal Those who wait there are told when it breaks. */
@@ -250,7 +240,7 @@ export interface Dependant {
 function failAll(line: ParkingPlace<LockWaiter>, error: () => unknown): boolean {
   const somebody = line.first !== null;
   for (let waiter = line.shift(); waiter !== null; waiter = line.shift()) {
-    waiter._task?._scheduler.fail(waiter, error());
+    refuse(waiter, error());
   }
   return somebody;
 }

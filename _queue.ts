@@ -16,9 +16,10 @@ import {
   checkCount,
   LineCall,
   nameOf,
-  shiftOther,
+  refuse,
   stand,
   type SyncOptions,
+  takeFirst,
   titled,
   wake,
 } from "./_waiting.ts";
@@ -195,12 +196,10 @@ export class Queue<T> {
 
   /** Hands an item to who waits for one, or keeps it. False if there is no room. */
   #accept(item: T, giver: Task | null): boolean {
-    let getter = shiftOther(this.#getters, giver);
-    while (getter !== null && !wake(getter, item)) getter = shiftOther(this.#getters, giver);
-    if (getter === null) {
-      if (this.#store.size >= this.#capacity) return false;
-      this.#store.push(item);
-    }
+    const getter = takeFirst(this.#getters, giver);
+    if (getter !== null) wake(getter, item);
+    else if (this.#store.size < this.#capacity) this.#store.push(item);
+    else return false;
     this.#unfinished++;
     return true;
   }
@@ -208,14 +207,14 @@ export class Queue<T> {
   #take(taker: Task | null): T {
     const item = this.#store.shift();
     while (this.#store.size < this.#capacity) {
-      const putter = shiftOther(this.#putters, taker);
+      const putter = takeFirst(this.#putters, taker);
       if (putter === null) break;
       try {
         this.#store.push(putter.call.item);
         this.#unfinished++;
         wake(putter);
       } catch (error) { // the comparison's
-        putter._task?._scheduler.fail(putter, error);
+        refuse(putter, error);
       }
     }
     return item;

@@ -79,8 +79,9 @@ class Choice extends Parked implements Wait, Choosing {
   cancel(): void {
     const tokens = [...this.#parked.keys()];
     this.#parked.clear();
+    // All are spent before any is undone: one that leaves its line may let the next one there through.
+    for (const token of tokens) token._task = null;
     for (const token of tokens) {
-      token._task = null;
       try {
         token._wait.cancel?.();
       } catch (error) {

@@ -10,6 +10,7 @@ import {
   awaitedBy,
   CallWaiter,
   checkCount,
+  firstOf,
   LineCall,
   nameOf,
   stand,
@@ -145,11 +146,11 @@ export class Semaphore {
   /** @internal Hands out what there is, in the order of the line. */
   _serve(): void {
     for (;;) {
-      const waiter = this.#line.first;
+      const waiter = firstOf(this.#line);
       if (waiter === null || waiter.call.k > this.#available) return;
       this.#line.remove(waiter);
       this.#available -= waiter.call.k;
-      if (!wake(waiter)) this.#available += waiter.call.k;
+      wake(waiter);
     }
   }
 }

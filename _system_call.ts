@@ -32,7 +32,13 @@ import { processor, RUNNING, type Task } from "./task.ts";
  * ```
  */
 export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T> {
-  #issued = false;
+  /** @internal Declared, and set by the constructor, for the reason that `Parked` gives: 12 of 30 ns a call. */
+  declare _issued: boolean;
+
+  /** A call that has not been made. */
+  constructor() {
+    this._issued = false;
+  }
 
   /**
    * Handles the call. It does exactly one of three things: it returns the value, and the task goes on at once; it throws,
@@ -47,19 +53,19 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
 
   /** The iterator of `yield*`: the call itself, unless it is in use. */
   [Symbol.iterator](): OperationIterator<T> {
-    return this.#issued ? new TrapIterator<T>(this) : this;
+    return this._issued ? new TrapIterator<T>(this) : this;
   }
 
   /** Runs the call; for `yield*`. */
   next(value?: unknown): IteratorResult<Yieldable, T> {
-    if (this.#issued) {
-      this.#issued = false;
+    if (this._issued) {
+      this._issued = false;
       return { done: true, value: value as T };
     }
     const { task } = processor;
     if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
     if (--processor.credit < 0 || processor.observed) {
-      this.#issued = true;
+      this._issued = true;
       return { done: false, value: this };
     }
     let result: T | Parked;
@@ -71,19 +77,19 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
       if (task._state !== RUNNING) task._unpark();
       throw error;
     }
-    this.#issued = true;
+    this._issued = true;
     return { done: false, value: this };
   }
 
   /** Throws into the coroutine that waits for the call; for `yield*`. */
   throw(error: unknown): IteratorResult<Yieldable, T> {
-    this.#issued = false;
+    this._issued = false;
     throw error;
   }
 
   /** Gives the call up; for `yield*`. */
   return(value?: unknown): IteratorResult<Yieldable, T> {
-    this.#issued = false;
+    this._issued = false;
     return { done: true, value: value as T };
   }
 

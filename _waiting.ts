@@ -47,19 +47,32 @@ export function stand<W extends Waiter>(
   return parked;
 }
 
-/**
- * Ends the wait of one who has left the line. False if it was over: a `select` undoes its waits one after the other, and
- * undoing one may be what lets the next one through.
- */
-export function wake(waiter: Waiter, value?: unknown): boolean {
-  const task = waiter._task;
-  return task !== null && task._scheduler.resume(waiter, value);
+/** Ends the wait of one who has left the line. */
+export function wake(waiter: Waiter, value?: unknown): void {
+  waiter._task?._scheduler.resume(waiter, value);
 }
 
-/** Takes the first out of a line; but not `self`, who in a `select` may stand at both ends of a queue. */
-export function shiftOther<W extends Waiter>(line: ParkingPlace<W>, self: Task | null): W | null {
+/** Throws an error into one who has left the line. */
+export function refuse(waiter: Waiter, error: unknown): void {
+  waiter._task?._scheduler.fail(waiter, error);
+}
+
+/**
+ * The first in a line who can be served. Two cannot: `self`, who in a `select` may stand at both ends of a queue; and who
+ * is on the way out, since a `select` takes its cases out of their lines one after the other, and a case that leaves one
+ * line may be what others there have waited for.
+ */
+export function firstOf<W extends Waiter>(line: ParkingPlace<W>, self: Task | null = null): W | null {
   let waiter = line.first;
-  while (waiter !== null && waiter._task === self) waiter = waiter._next as W | null;
+  while (waiter !== null && (waiter._task === self || waiter._task === null)) {
+    waiter = waiter._next as W | null;
+  }
+  return waiter;
+}
+
+/** Takes the first who can be served out of a line. */
+export function takeFirst<W extends Waiter>(line: ParkingPlace<W>, self: Task | null = null): W | null {
+  const waiter = firstOf(line, self);
   if (waiter !== null) line.remove(waiter);
   return waiter;
 }

@@ -5,7 +5,7 @@ import {
   defer,
   kill,
   type Parked,
-  Scheduler,
+  type Scheduler,
   shield,
   sleep,
   spawn,

@@ -41,6 +41,8 @@ export abstract class Boundary extends Frame {
   declare outer: Boundary | null;
   /** Its cancellation has been asked for; it is then pending until it is delivered or left. */
   declare fired: boolean;
+  /** The next of those that wait to be delivered. */
+  declare nextPending: Boundary | null;
   /** `Cancelled` has been thrown in above it. */
   declare delivered: boolean;
   /** Holds back what would unwind to a boundary below it. */
@@ -52,7 +54,7 @@ export abstract class Boundary extends Frame {
 
   constructor() {
     super(null, null);
-    this.outer = null;
+    this.outer = this.nextPending = null;
     this.fired =
       this.delivered =
       this.shielding =
@@ -142,7 +144,7 @@ export class Kill extends Boundary implements Timer {
   #stepsWhenTold = 0;
   #timesForced = 0;
   /** The shields and waits during which it stands still. */
-  #frozenBy: Set<object> = new Set();
+  #frozenBy: Set<object> | undefined;
   /** @internal */
   _slot = -1;
 
@@ -161,7 +163,7 @@ export class Kill extends Boundary implements Timer {
 
   /** Told to the frames: from now on the grace runs, whatever shields it has gone through. */
   override cancelling(): void {
-    this.#frozenBy.clear();
+    this.#frozenBy = undefined;
     this.#left = this.#grace;
     this.#stepsWhenTold = this.task._steps;
     this.#run();
@@ -169,7 +171,7 @@ export class Kill extends Boundary implements Timer {
 
   /** The grace stands still until `thaw`. */
   freeze(during: object): void {
-    this.#frozenBy.add(during);
+    (this.#frozenBy ??= new Set()).add(during);
     if (this._slot === -1) return;
     const timers = this.task._scheduler._timers;
     this.#left = timers.left(this, this.task._scheduler.now());
@@ -177,7 +179,7 @@ export class Kill extends Boundary implements Timer {
   }
 
   thaw(during: object): void {
-    if (this.#frozenBy.delete(during) && this.#frozenBy.size === 0 && this.delivered) this.#run();
+    if (this.#frozenBy?.delete(during) && this.#frozenBy.size === 0 && this.delivered) this.#run();
   }
 
   #run(): void {
@@ -209,7 +211,7 @@ export class Kill extends Boundary implements Timer {
   /** Nothing that the kernel does will end the task, and no timer will let it go. */
   get stuck(): boolean {
     return this.#timesForced > 100 ||
-      (this.forced && this.delivered && this.#frozenBy.size === 0 && this._slot === -1);
+      (this.forced && this.delivered && !this.#frozenBy?.size && this._slot === -1);
   }
 
   /** The second step, now. */

@@ -1,20 +1,40 @@
 /**
  * Deno's network behind the seam: the only place where the promises of its connections live.
  *
- * Each operation is an `async` method that nobody awaits: it catches what Deno throws, so that no rejection can go
- * unhandled, and its one promise is dropped.
+ * Each promise gets both its reactions at once, so that no rejection can go unhandled, and is dropped. The reactions are
+ * made once for each `done`, and a socket always passes the same: a read or a write costs no promise but Deno's own and the
+ * one that `then` cannot help making. (An `async` method in place of `then` costs 0.15 µs more, of 7 µs for an echo.)
  *
  * @module
  */
 
 import type { Acceptor, Connection, Done, Endpoint, Network } from "./_network.ts";
 
+/** What a promise is to do when it is settled. */
+class Reactions<T> {
+  readonly done: Done<T>;
+  readonly fulfilled: (value: T) => void;
+  readonly rejected: (error: unknown) => void;
+
+  constructor(done: Done<T>) {
+    this.done = done;
+    this.fulfilled = (value) => done(null, value);
+    this.rejected = (error) => done(error, undefined);
+  }
+}
+
 class DenoConnection implements Connection {
   readonly #conn: Deno.TcpConn;
+  #reading: Reactions<number | null> | undefined;
+  #writing: Reactions<number> | undefined;
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
-    conn.setNoDelay(true);
+    try {
+      conn.setNoDelay(true);
+    } catch {
+      // It has been reset already: whoever reads from it will hear of that.
+    }
   }
 
   get localAddr(): Deno.Addr {
@@ -25,33 +45,18 @@ class DenoConnection implements Connection {
     return this.#conn.remoteAddr;
   }
 
-  async read(buffer: Uint8Array<ArrayBuffer>, done: Done<number | null>): Promise<void> {
-    let n: number | null;
-    try {
-      n = await this.#conn.read(buffer);
-    } catch (error) {
-      return done(error, undefined);
-    }
-    done(null, n);
+  read(buffer: Uint8Array<ArrayBuffer>, done: Done<number | null>): void {
+    if (this.#reading?.done !== done) this.#reading = new Reactions(done);
+    this.#conn.read(buffer).then(this.#reading.fulfilled, this.#reading.rejected);
   }
 
-  async write(data: Uint8Array, done: Done<number>): Promise<void> {
-    let n: number;
-    try {
-      n = await this.#conn.write(data as Uint8Array<ArrayBuffer>);
-    } catch (error) {
-      return done(error, undefined);
-    }
-    done(null, n);
+  write(data: Uint8Array, done: Done<number>): void {
+    if (this.#writing?.done !== done) this.#writing = new Reactions(done);
+    this.#conn.write(data as Uint8Array<ArrayBuffer>).then(this.#writing.fulfilled, this.#writing.rejected);
   }
 
-  async closeWrite(done: Done<void>): Promise<void> {
-    try {
-      await this.#conn.closeWrite();
-    } catch (error) {
-      return done(error, undefined);
-    }
-    done(null, undefined);
+  closeWrite(done: Done<void>): void {
+    settle(this.#conn.closeWrite(), done);
   }
 
   close(): void {
@@ -82,14 +87,8 @@ class DenoAcceptor implements Acceptor {
     return this.#listener.addr;
   }
 
-  async accept(done: Done<Connection>): Promise<void> {
-    let connection: Connection;
-    try {
-      connection = new DenoConnection(await this.#listener.accept());
-    } catch (error) {
-      return done(error, undefined);
-    }
-    done(null, connection);
+  accept(done: Done<Connection>): void {
+    settle(this.#listener.accept().then((conn) => new DenoConnection(conn)), done);
   }
 
   close(): void {
@@ -105,21 +104,16 @@ class DenoAcceptor implements Acceptor {
   }
 }
 
-async function connect(endpoint: Endpoint, signal: AbortSignal, done: Done<Connection>): Promise<void> {
-  let connection: Connection;
-  try {
-    connection = new DenoConnection(await Deno.connect({ ...endpoint, signal }));
-  } catch (error) {
-    return done(error, undefined);
-  }
-  done(null, connection);
+function settle<T>(promise: Promise<T>, done: Done<T>): void {
+  promise.then((value) => done(null, value), (error) => done(error, undefined));
 }
 
 export const denoNetwork: Network = {
-  listen: (endpoint) => new DenoAcceptor(Deno.listen({ ...endpoint })),
+  listen: (endpoint: Endpoint) => new DenoAcceptor(Deno.listen({ ...endpoint })),
   connect(endpoint, done) {
     const controller = new AbortController();
-    connect(endpoint, controller.signal, done);
+    const connecting = Deno.connect({ ...endpoint, signal: controller.signal });
+    settle(connecting.then((conn) => new DenoConnection(conn)), done);
     return { cancel: () => controller.abort() };
   },
 };

@@ -89,18 +89,10 @@ export type FrameIterator = Iterator<any, any, any> & { throw(error: unknown): I
 const generatorNext: unknown = Object.getPrototypeOf(function* () {}).prototype.next;
 
 /**
- * Marks a generator as taken by a task, so that no second one can take it. The field is put on it from outside: nobody
- * else can see, forge or copy it, and in a generator that is marked from its first instance on it costs one word.
+ * On a generator that a task has taken, so that no second one can take it. In a generator function all of whose instances
+ * are taken it costs one word each; a `WeakSet` costs more than the spawn of a task.
  */
-class Taken extends (function (generator: object) {
-  return generator;
-} as unknown as new (generator: object) => object) {
-  #taken = true;
-
-  static is(generator: object): boolean {
-    return #taken in generator;
-  }
-}
+const TAKEN: unique symbol = Symbol("taken by a task");
 
 function isIterator(value: unknown): value is FrameIterator {
   return typeof (value as FrameIterator | null)?.next === "function" &&
@@ -111,12 +103,12 @@ function isIterator(value: unknown): value is FrameIterator {
 export function iteratorOf(value: unknown, verb: string): FrameIterator | undefined {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined;
   if ((value as FrameIterator).next === generatorNext) {
-    if (Taken.is(value)) {
+    if ((value as { [TAKEN]?: true })[TAKEN] === true) {
       throw new TypeError(
         `Cannot ${verb} a generator that is running, has ended or belongs to another task: make a new one`,
       );
     }
-    new Taken(value);
+    (value as { [TAKEN]?: true })[TAKEN] = true;
     return value as FrameIterator;
   }
   const iterate = (value as Partial<Operation<unknown>>)[Symbol.iterator];

@@ -20,12 +20,9 @@ import type { Socket } from "./socket.ts";
 import { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 
-/** One that stands in the line. It may be over before its task would have to wait. */
+/** One that stands in the line. */
 abstract class Turn extends Waiter {
   readonly outgoing: Outgoing;
-  over = false;
-  /** What it failed with before its task was parked. */
-  error: unknown;
 
   constructor(outgoing: Outgoing) {
     super();
@@ -54,8 +51,8 @@ abstract class Turn extends Waiter {
 class SendTurn extends Turn {
   readonly data: Uint8Array;
   readonly continues: boolean;
-  /** Noted at the start: whoever detaches the memory meanwhile makes the send fail, not succeed. */
   readonly length: number;
+  /** How many bytes are out. */
   offset = 0;
 
   constructor(outgoing: Outgoing, data: Uint8Array, continues: boolean) {
@@ -70,12 +67,16 @@ class SendTurn extends Turn {
   }
 
   proceed(): boolean {
-    const { outgoing, data, offset } = this;
-    if (offset === this.length) {
+    const { outgoing, data, offset, length } = this;
+    if (offset === length) {
       if (this.continues) outgoing.mend();
       return true;
     }
-    if (offset === 0) outgoing.checkStream(this.continues);
+    outgoing.checkWritable();
+    if (offset === 0 && !this.continues) outgoing.checkWhole();
+    if (data.length !== length) {
+      throw new TypeError("Cannot send: the data were detached or resized meanwhile");
+    }
     outgoing.write(this, offset === 0 ? data : data.subarray(offset));
     return false;
   }
@@ -115,6 +116,8 @@ export class Outgoing {
   #error: unknown;
   /** How much of a send went out that was cut in the middle. */
   #torn: string | undefined;
+  /** What the last turn has failed with that was over before its task was parked. */
+  #unparked: unknown;
   readonly #written: (error: unknown, n: number | undefined) => void = (error, n) => {
     const send = this.#inFlight as SendTurn;
     this.#inFlight = null;
@@ -124,8 +127,7 @@ export class Outgoing {
     } else {
       this.#error = this.owner._writeFailed(error);
     }
-    const { offset, length, _place } = send;
-    if (_place === null && offset > 0 && offset < length) this.#torn = `${offset} of ${length} bytes`;
+    if (send._place === null) this.#noteCut(send);
     this.#advance();
   };
 
@@ -136,21 +138,27 @@ export class Outgoing {
   /** Handles a call: to have its turn at once, or to park its task until it has had it. */
   enter(turn: Turn, task: Task, scheduler: Scheduler): void | Parked {
     if (this.#closed) throw closed(turn.verb, this.owner);
+    this.#unparked = undefined;
     this.#line.push(turn);
     this.#advance();
-    if (!turn.over) return scheduler.park(task, turn);
-    if (turn.error !== undefined) throw turn.error;
+    if (turn._place !== null) return scheduler.park(task, turn);
+    if (this.#unparked !== undefined) throw this.#unparked;
   }
 
-  /** Throws if what is sent now cannot make sense to the other end. */
-  checkStream(continues: boolean): void {
+  /** Throws what keeps the host from taking more. */
+  checkWritable(): void {
     if (this.#writeClosed) throw new ClosedError(`Cannot send: ${this.owner} is closed for writing`);
-    if (this.#torn !== undefined && !continues) {
-      throw new InvalidStateError(
-        `Cannot send: of an earlier send only ${this.#torn} went out on ${this.owner}; ` +
-          "a send that knows how to go on says { continues: true }",
-      );
-    }
+    const error = this.owner._failure ?? this.#error;
+    if (error !== undefined) throw error;
+  }
+
+  /** Throws if the other end could make no sense of more. */
+  checkWhole(): void {
+    if (this.#torn === undefined) return;
+    throw new InvalidStateError(
+      `Cannot send: of an earlier send only ${this.#torn} went out on ${this.owner}; ` +
+        "a send that knows how to go on says { continues: true }",
+    );
   }
 
   /** The stream makes sense again. */
@@ -159,7 +167,6 @@ export class Outgoing {
   }
 
   write(send: SendTurn, data: Uint8Array): void {
-    this.#checkHost();
     this.#inFlight = send;
     this.owner._connection.write(data, this.#written);
   }
@@ -167,7 +174,7 @@ export class Outgoing {
   /** Whether it has been done; if not, it is begun. */
   closeWrite(turn: Turn): boolean {
     if (this.#writeClosed) return true;
-    this.#checkHost();
+    this.checkWritable();
     this.#inFlight = turn;
     this.owner._connection.closeWrite((error) => {
       this.#inFlight = null;
@@ -190,9 +197,8 @@ export class Outgoing {
     }
   }
 
-  #checkHost(): void {
-    const error = this.owner._failure ?? this.#error;
-    if (error !== undefined) throw error;
+  #noteCut({ offset, length }: SendTurn): void {
+    if (offset > 0 && offset < length) this.#torn = `${offset} of ${length} bytes`;
   }
 
   /** Gives the floor to one after the other. Where the host answers at once, this loop goes on in place of a call of itself. */
@@ -205,6 +211,7 @@ export class Outgoing {
       try {
         if (turn.proceed()) this.#leave(turn, undefined);
       } catch (error) {
+        if (turn instanceof SendTurn) this.#noteCut(turn);
         this.#leave(turn, error);
       }
     }
@@ -213,11 +220,10 @@ export class Outgoing {
 
   #leave(turn: Turn, error: unknown): void {
     this.#line.remove(turn);
-    turn.over = true;
-    turn.error = error;
     const scheduler = turn._task?._scheduler;
-    if (error === undefined) scheduler?.resume(turn);
-    else scheduler?.fail(turn, error);
+    if (scheduler === undefined) this.#unparked = error;
+    else if (error === undefined) scheduler.resume(turn);
+    else scheduler.fail(turn, error);
   }
 }
 

@@ -2,9 +2,12 @@
  * The bytes that have arrived on a socket and have not been taken yet.
  *
  * A read of the host needs memory for as long as it is pending, so each idle connection holds some: little at first, and
- * more once what comes fills it. What is given out must be the receiver's to keep, so a small message is copied out of
- * memory that is used again, and a large one is handed over together with its memory: both cost one allocation, and
- * neither ever shares memory with the next message.
+ * more once what comes fills it. What is given out is the receiver's to keep, and must never share memory with a read that
+ * is pending: the receiver may do with it whatever it likes, even transfer it to another thread. So what fills at least
+ * half of the memory is handed over with it, and less is copied out of memory that is then used again.
+ *
+ * To allocate is dear in V8: half a microsecond for the smallest `ArrayBuffer`, where an echo takes seven in all. So tiny
+ * messages are copied to memory for several of them, which lie in it side by side; Node's buffers are made the same way.
  *
  * @module
  */
@@ -15,6 +18,9 @@ const SMALL = 4096;
 const LARGE = 65_536;
 /** A read with less room than this is not worth its system call. */
 const LEAST = 1024;
+/** A message of up to this many bytes shares memory with others, of this size. */
+const TINY = 256;
+const SHARED = 2048;
 /** By how much the next read is larger if this one was filled. */
 const GROWTH = 4;
 
@@ -24,6 +30,9 @@ export class ReceiveBuffer {
   #end = 0;
   /** How large the memory for the next read is to be. */
   #next = SMALL;
+  /** Where tiny messages go, and how far it is full. */
+  #shared: ArrayBuffer | null = null;
+  #used = 0;
   /** A read is pending into what is free behind the end: the memory must stay where it is. */
   #reading = false;
 
@@ -76,7 +85,19 @@ export class ReceiveBuffer {
       return n === bytes.length ? bytes : bytes.subarray(start, end);
     }
     this.#start = end;
-    return bytes.slice(start, end);
+    return n > TINY ? bytes.slice(start, end) : this.#copyTiny(bytes.subarray(start, end));
+  }
+
+  #copyTiny(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    const n = bytes.length;
+    if (this.#shared === null || this.#shared.byteLength - this.#used < n) { // 0 bytes long if it was transferred
+      this.#shared = new ArrayBuffer(SHARED);
+      this.#used = 0;
+    }
+    const copy = new Uint8Array(this.#shared, this.#used, n);
+    copy.set(bytes);
+    this.#used += n;
+    return copy;
   }
 
   /** Where `pattern` begins, counted from the first byte, at `from` or after it; -1 if it has not come. */
@@ -100,7 +121,7 @@ export class ReceiveBuffer {
 
   /** Forgets everything. */
   clear(): void {
-    this.#bytes = null;
+    this.#bytes = this.#shared = null;
     this.#start = this.#end = 0;
   }
 }

@@ -600,7 +600,7 @@ class Completions<T> implements AsCompleted<T> {
     const tasks = this.#items.map((item) => scheduler.spawn(item));
     for (const child of tasks) child._whenEnded(new EndCallback(() => this.#arrived(child)));
     // Nobody is left to ask for the rest when the task that has started them has ended.
-    task._extra.atEnd.push(() => {
+    (task._extra.atEnd ??= []).push(() => {
       for (const child of tasks.reverse()) {
         scheduler._tell(child, { reason: new Error("nobody waits for it any more") });
       }

@@ -524,7 +524,7 @@ export class Scheduler {
       abort();
     } else {
       signal.addEventListener("abort", abort);
-      task._extra.atEnd.push(() => signal.removeEventListener("abort", abort));
+      (task._extra.atEnd ??= []).push(() => signal.removeEventListener("abort", abort));
     }
   }
 

@@ -296,7 +296,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    * and its next write of a broken pipe. So it is noted for both.
    */
   _writeFailed(error: unknown): unknown {
-    if ((error as Error | undefined)?.name === "ConnectionReset") this._failure ??= error;
+    if ((error as Error).name === "ConnectionReset") this._failure ??= error;
     return this._failure ?? error;
   }
 }
@@ -333,6 +333,7 @@ class Backlog extends Intake {
   }
 
   override close(): void {
+    if (this.closed) return;
     super.close();
     this.#arrived?.close();
     this.#arrived = undefined;
@@ -341,13 +342,12 @@ class Backlog extends Intake {
 
   protected override pull(): void {
     this.#acceptor.accept((error, connection) => {
-      if (error !== null) {
-        if (!DIED_BEFORE.has((error as Error | undefined)?.name)) this.#error = error;
-      } else if (this.closed) {
-        connection!.close();
-      } else {
-        this.#arrived = connection;
+      if (this.closed) {
+        connection?.close();
+        return;
       }
+      if (error === null) this.#arrived = connection;
+      else if (!DIED_BEFORE.has((error as Error).name)) this.#error = error;
       this.pulled();
     });
   }
@@ -496,9 +496,9 @@ class ConnectWait extends Parked implements Wait {
   begin(network: Network): void {
     this.#attempt = network.connect(this.#endpoint, (error, connection) => {
       const scheduler = this._task?._scheduler;
-      if (error !== null) scheduler?.fail(this, error);
-      else if (scheduler === undefined) connection!.close();
-      else scheduler.resume(this, new Socket(connection!));
+      if (scheduler === undefined) connection?.close();
+      else if (error === null) scheduler.resume(this, new Socket(connection!));
+      else scheduler.fail(this, error);
     });
   }
 

@@ -87,14 +87,14 @@ class Extras {
   name = "";
   /** The unwindings under way, innermost first. */
   unwinding: Unwinding | null = null;
-  /** Boundaries that wait to be delivered, in the order in which they fired. */
-  pending: Boundary[] = [];
+  /** The first of the boundaries that wait to be delivered, in the order in which they fired. */
+  pending: Boundary | null = null;
   kill: Kill | null = null;
   /** Since when, and how often, the task has left a shield while a cancellation waited for its next wait. */
   unshielded: { since: number; times: number } | null = null;
   controller: AbortController | null = null;
   /** What is to be undone at its end. */
-  atEnd: (() => void)[] = [];
+  atEnd: (() => void)[] | null = null;
   /** What it holds and others may wait for, linked: locks. */
   held: Held | null = null;
   /** The values of task-local variables. Shared with its children, so never changed in place. */
@@ -517,8 +517,10 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       }
       if (kill !== null) this._scheduler._timers.clear(kill);
       extras.unwinding = extras.controller = null;
-      extras.pending = [];
-      for (const undo of extras.atEnd.splice(0)) undo();
+      extras.pending = null;
+      const undos = extras.atEnd ?? [];
+      extras.atEnd = null;
+      for (const undo of undos) undo();
     }
     this._state = ENDED;
     while (extras !== null && extras.held !== null) {
@@ -545,8 +547,14 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal Asks for the unwinding of the stack to a boundary. */
   _fire(boundary: Boundary): void {
     boundary.fired = true;
-    const { pending } = this._extra;
-    if (!pending.includes(boundary)) pending.push(boundary);
+    const extra = this._extra;
+    if (extra.pending === null) {
+      extra.pending = boundary;
+    } else {
+      let last = extra.pending;
+      while (last !== boundary && last.nextPending !== null) last = last.nextPending;
+      if (last !== boundary) last.nextPending = boundary;
+    }
     this._flags |= PENDING;
     if (this._state === WAITING || this._state === YIELDED) this._deliver();
   }
@@ -564,30 +572,43 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
    * cleanup of a coroutine that is ending by itself; then any call will do for a place.
    */
   get _isOverdue(): boolean {
-    const { unshielded, pending } = this._extras!;
-    if (unshielded === null || !pending.some((boundary) => this._isPending(boundary))) return false;
+    const { unshielded } = this._extras!;
+    if (unshielded === null) return false;
+    let boundary = this._extras!.pending;
+    while (boundary !== null && this._isHeldBack(boundary)) boundary = boundary.nextPending;
+    if (boundary === null) return false;
     return unshielded.times > CREDIT ||
       this._scheduler.now() - unshielded.since >= this._scheduler._killGrace;
   }
 
   /** @internal Whether it will be delivered at the next wait. */
   _isPending(boundary: Boundary): boolean {
-    return this._extra.pending.includes(boundary) && (boundary.forced || !this._shieldedFrom(boundary));
+    let pending = this._extra.pending;
+    while (pending !== null && pending !== boundary) pending = pending.nextPending;
+    return pending !== null && !this._isHeldBack(boundary);
   }
 
-  /** @internal */
+  /** @internal It is no longer to be delivered. */
   _withdraw(boundary: Boundary): void {
-    const { pending } = this._extras!;
-    const at = pending.indexOf(boundary);
-    if (at >= 0) pending.splice(at, 1);
-    if (pending.length === 0) this._flags &= ~PENDING;
+    const extras = this._extras!;
+    if (extras.pending === boundary) {
+      extras.pending = boundary.nextPending;
+    } else {
+      let before = extras.pending;
+      while (before !== null && before.nextPending !== boundary) before = before.nextPending;
+      if (before !== null) before.nextPending = boundary.nextPending;
+    }
+    boundary.nextPending = null;
+    if (extras.pending === null) this._flags &= ~PENDING;
   }
 
   /** @internal Delivers the first of the pending cancellations that is not held back. The task must be suspended. */
   _deliver(): void {
     const extras = this._extras!;
-    for (const boundary of extras.pending.slice()) {
-      if (!this._isPending(boundary)) continue;
+    for (let next = extras.pending; next !== null;) {
+      const boundary: Boundary = next;
+      next = boundary.nextPending;
+      if (this._isHeldBack(boundary)) continue;
       this._withdraw(boundary);
       let unwinding = extras.unwinding;
       const errors: unknown[] = [];
@@ -608,8 +629,9 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     }
   }
 
-  /** @internal */
-  _shieldedFrom(boundary: Boundary): boolean {
+  /** @internal A shield between it and the top holds it back. */
+  _isHeldBack(boundary: Boundary): boolean {
+    if (boundary.forced) return false;
     for (let b = this._boundary; b !== null && b.depth > boundary.depth; b = b.outer) {
       if (b.shielding) return true;
     }
@@ -644,18 +666,15 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** @internal */
   _abortSignals(boundary: Boundary): void {
-    const controllers: AbortController[] = [];
-    for (let b = this._boundary; b !== null && b.depth >= boundary.depth; b = b.outer) {
-      if (b.controller !== null) controllers.push(b.controller);
-      b.controller = null;
-    }
-    const extras = this._extras!;
-    if (boundary === extras.kill && extras.controller !== null) {
-      controllers.push(extras.controller);
-      extras.controller = null;
-    }
-    for (const controller of controllers) controller.abort(boundary.reason ?? new Cancelled());
+    for (let b = this._boundary; b !== null && b.depth >= boundary.depth; b = b.outer) abort(b, boundary);
+    if (boundary === this._extras!.kill) abort(this._extras!, boundary);
   }
+}
+
+function abort(place: { controller: AbortController | null }, boundary: Boundary): void {
+  const { controller } = place;
+  place.controller = null;
+  if (controller !== null) controller.abort(boundary.reason ?? new Cancelled());
 }
 
 function close(iterator: FrameIterator): IteratorResult<unknown, unknown> {

@@ -16,7 +16,7 @@ import {
   type Operation,
   type OperationIterator,
 } from "./_operation.ts";
-import { TRAP, type Trap, TrapIterator, type Work } from "./_operation.ts";
+import { TRAP, type Trap, TrapIterator, type Work, type Yieldable } from "./_operation.ts";
 import { SystemCall } from "./_system_call.ts";
 import { checkTime } from "./_check.ts";
 import type { Timer } from "./_timers.ts";
@@ -25,22 +25,44 @@ import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
 /** Runs some work on the stack of the calling task, above a boundary or not. It is its own iterator. */
-abstract class Call<T> implements Operation<T>, Trap {
-  readonly #work: Work<T>;
+abstract class Call<T> implements Operation<T>, OperationIterator<T>, Trap {
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly work: Work<T>;
+  declare issued: boolean;
 
   constructor(work: Work<T>) {
-    this.#work = work;
+    this.work = work;
+    this.issued = false;
   }
 
-  /** What it is called, for errors. */
-  abstract readonly verb: string;
+  /** What is done with the work, for errors. */
+  abstract get verb(): string;
 
   [Symbol.iterator](): OperationIterator<T> {
-    return new TrapIterator<T>(this);
+    return this.issued ? new TrapIterator<T>(this) : this;
+  }
+
+  next(value?: unknown): IteratorResult<Yieldable, T> {
+    if (this.issued) {
+      this.issued = false;
+      return { done: true, value: value as T };
+    }
+    this.issued = true;
+    return { done: false, value: this };
+  }
+
+  throw(error: unknown): IteratorResult<Yieldable, T> {
+    this.issued = false;
+    throw error;
+  }
+
+  return(value?: unknown): IteratorResult<Yieldable, T> {
+    this.issued = false;
+    return { done: true, value: value as T };
   }
 
   [TRAP](task: Task, scheduler: Scheduler): unknown {
-    this.enter(task, scheduler, frameOf(this.#work, this.verb));
+    this.enter(task, scheduler, frameOf(this.work, this.verb));
     return ENTERED;
   }
 
@@ -48,7 +70,9 @@ abstract class Call<T> implements Operation<T>, Trap {
 }
 
 class PlainCall<T> extends Call<T> {
-  override readonly verb = "call";
+  get verb(): string {
+    return "call";
+  }
 
   enter(task: Task, _scheduler: Scheduler, frame: FrameIterator): void {
     task._enter(null, frame);
@@ -79,19 +103,21 @@ export function call<T>(coroutine: Work<T>): Operation<T> {
 }
 
 class TimeoutBoundary extends Boundary implements Timer {
-  _slot = -1;
-  readonly #task: Task;
-  readonly #ms: number;
-  #error: TimeoutError | undefined;
+  declare _slot: number;
+  declare readonly task: Task;
+  declare readonly ms: number;
+  declare error: TimeoutError | undefined;
 
   constructor(task: Task, ms: number) {
     super();
-    this.#task = task;
-    this.#ms = ms;
+    this._slot = -1;
+    this.task = task;
+    this.ms = ms;
+    this.error = undefined;
   }
 
   override get reason(): unknown {
-    return this.#error;
+    return this.error;
   }
 
   override get cancellable(): boolean {
@@ -103,12 +129,12 @@ class TimeoutBoundary extends Boundary implements Timer {
   }
 
   override disarm(): void {
-    this.#task._scheduler._timers.clear(this);
+    this.task._scheduler._timers.clear(this);
   }
 
   ring(): void {
-    this.#error = new TimeoutError(`${this.#task} was not done within ${this.#ms} ms`);
-    this.#task._fire(this);
+    this.error = new TimeoutError(`${this.task} was not done within ${this.ms} ms`);
+    this.task._fire(this);
   }
 
   override leave(task: Task, unwound: Unwinding | null): void {
@@ -118,7 +144,10 @@ class TimeoutBoundary extends Boundary implements Timer {
 }
 
 class Timeout<T> extends Call<T> {
-  override readonly verb = "time out";
+  get verb(): string {
+    return "time out";
+  }
+
   readonly #ms: number;
 
   constructor(ms: number, work: Work<T>) {
@@ -194,7 +223,10 @@ class AbortBoundary extends Boundary {
 }
 
 class Abortable<T> extends Call<T> {
-  override readonly verb = "run";
+  get verb(): string {
+    return "run";
+  }
+
   readonly #signal: AbortSignal;
 
   constructor(signal: AbortSignal, work: Work<T>) {
@@ -249,7 +281,9 @@ class ShieldBoundary extends Boundary {
 }
 
 class Shield<T> extends Call<T> {
-  override readonly verb = "shield";
+  get verb(): string {
+    return "shield";
+  }
 
   enter(task: Task, _scheduler: Scheduler, frame: FrameIterator): void {
     task._enter(new ShieldBoundary(task), frame);

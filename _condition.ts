@@ -16,7 +16,8 @@ import { awaitedBy, checkCount, nameOf, refuse, stand, type SyncOptions, titled 
 import { InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { shield, SystemCall } from "./syscalls.ts";
-import { processor, type Task } from "./task.ts";
+import type { Task } from "./task.ts";
+import { processor } from "./_processor.ts";
 
 /**
  * Lets tasks that hold a lock wait until another has changed what the lock guards.

@@ -17,7 +17,8 @@ import { awaitedBy, nameOf, refuse, stand, type SyncOptions, takeFirst, titled, 
 import { BrokenLockError, InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { call, SystemCall } from "./syscalls.ts";
-import { type Held, processor, type Task } from "./task.ts";
+import type { Held, Task } from "./task.ts";
+import { processor } from "./_processor.ts";
 
 /** A task that waits for a lock. */
 export class LockWaiter extends Waiter {

@@ -8,15 +8,8 @@
  */
 
 import { Boundary, Defers, type Unwinding } from "./_boundary.ts";
-import {
-  describe,
-  ENTERED,
-  type FrameIterator,
-  frameOf,
-  type Operation,
-  type OperationIterator,
-} from "./_operation.ts";
-import { TRAP, type Trap, TrapIterator, type Work, type Yieldable } from "./_operation.ts";
+import { describe, ENTERED, type FrameIterator, frameOf, type Operation } from "./_operation.ts";
+import type { Work } from "./_operation.ts";
 import { SystemCall } from "./_system_call.ts";
 import { checkTime } from "./_check.ts";
 import type { Timer } from "./_timers.ts";
@@ -24,46 +17,25 @@ import { TimeoutError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
-/** Runs some work on the stack of the calling task, above a boundary or not. It is its own iterator. */
-abstract class Call<T> implements Operation<T>, OperationIterator<T>, Trap {
-  // Declared, and set by the constructor, for the reason that `Parked` gives.
+/** Runs some work on the stack of the calling task, above a boundary or not. */
+abstract class Call<T> extends SystemCall<T> {
   declare readonly work: Work<T>;
-  declare issued: boolean;
 
   constructor(work: Work<T>) {
+    super();
     this.work = work;
-    this.issued = false;
   }
 
   /** What is done with the work, for errors. */
   abstract get verb(): string;
 
-  [Symbol.iterator](): OperationIterator<T> {
-    return this.issued ? new TrapIterator<T>(this) : this;
+  override get _isSingle(): boolean {
+    return false;
   }
 
-  next(value?: unknown): IteratorResult<Yieldable, T> {
-    if (this.issued) {
-      this.issued = false;
-      return { done: true, value: value as T };
-    }
-    this.issued = true;
-    return { done: false, value: this };
-  }
-
-  throw(error: unknown): IteratorResult<Yieldable, T> {
-    this.issued = false;
-    throw error;
-  }
-
-  return(value?: unknown): IteratorResult<Yieldable, T> {
-    this.issued = false;
-    return { done: true, value: value as T };
-  }
-
-  [TRAP](task: Task, scheduler: Scheduler): unknown {
+  handle(task: Task, scheduler: Scheduler): T {
     this.enter(task, scheduler, frameOf(this.work, this.verb));
-    return ENTERED;
+    return ENTERED as T; // the kernel's own answer: go on with the new frame
   }
 
   abstract enter(task: Task, scheduler: Scheduler, frame: FrameIterator): void;

@@ -103,6 +103,10 @@ class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
     if (this.#cases.length === 0) throw new TypeError("Cannot select from nothing: it would wait for ever");
   }
 
+  override get _isSingle(): boolean {
+    return false;
+  }
+
   handle(task: Task, scheduler: Scheduler): Selected<C> | Parked {
     const choice = new Choice(scheduler);
     task._parked = choice; // for a case that is resumed while the next is tried
@@ -139,7 +143,7 @@ class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
 
 /** The request of a case, if it is a single wait. */
 function trapOf(name: string, operation: SelectCase): Trap {
-  const isSingle = operation instanceof SystemCall && !(operation instanceof Select) ||
+  const isSingle = operation instanceof SystemCall && operation._isSingle ||
     operation instanceof Task || operation instanceof Future;
   if (isSingle) return operation as unknown as Trap;
   const isOperation =

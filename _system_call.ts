@@ -4,10 +4,18 @@
  * @module
  */
 
-import { type Operation, type OperationIterator, TRAP, TrapIterator, type Yieldable } from "./_operation.ts";
+import {
+  ENTERED,
+  type Operation,
+  type OperationIterator,
+  TRAP,
+  TrapIterator,
+  type Yieldable,
+} from "./_operation.ts";
 import type { Parked } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { processor, RUNNING, type Task } from "./task.ts";
+import type { Task } from "./task.ts";
+import { processor, RUNNING } from "./_processor.ts";
 
 /**
  * A request to the kernel. Anyone may write one: see {@linkcode SystemCall.handle}.
@@ -71,7 +79,11 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
     let result: T | Parked;
     try {
       result = this.handle(task, task._scheduler);
-      if (task._state === RUNNING) return { done: true, value: result as T };
+      if (task._state === RUNNING) {
+        if (result as unknown !== ENTERED) return { done: true, value: result as T };
+        this._issued = true;
+        return { done: false, value: ENTERED as unknown as Yieldable };
+      }
       task._leftBy(result);
     } catch (error) {
       if (task._state !== RUNNING) task._unpark();
@@ -91,6 +103,11 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
   return(value?: unknown): IteratorResult<Yieldable, T> {
     this._issued = false;
     return { done: true, value: value as T };
+  }
+
+  /** @internal Whether it is one wait, which `select` can take for a case, and no call of further coroutines. */
+  get _isSingle(): boolean {
+    return true;
   }
 
   /** @ignore */

@@ -8,7 +8,7 @@
  */
 
 import { InvalidStateError } from "./errors.ts";
-import { processor } from "./task.ts";
+import { processor } from "./_processor.ts";
 
 /**
  * A variable that each task has for itself; a child starts with its spawner's value.

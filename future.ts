@@ -8,9 +8,10 @@
  * @module
  */
 
-import { describe, type Operation, type OperationIterator, TRAP, TrapIterator } from "./_operation.ts";
+import { describe, type Operation, type OperationIterator, TRAP } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { InvalidStateError, JoinError } from "./errors.ts";
+import { SystemCall } from "./_system_call.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Coroutine } from "./_operation.ts";
 import type { Task } from "./task.ts";
@@ -69,6 +70,20 @@ class Callback<T> extends FutureWaiter {
     } catch (error) {
       Scheduler.current()._report(error, future);
     }
+  }
+}
+
+/** The operation of waiting for a future. */
+class FutureWait<T> extends SystemCall<T> {
+  declare readonly future: Future<T>;
+
+  constructor(future: Future<T>) {
+    super();
+    this.future = future;
+  }
+
+  handle(task: Task, scheduler: Scheduler): T | Parked {
+    return this.future[TRAP](task, scheduler) as T | Parked;
   }
 }
 
@@ -281,7 +296,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
 
   /** Waits for its result. */
   [Symbol.iterator](): OperationIterator<T> {
-    return new TrapIterator<T>(this);
+    return new FutureWait<T>(this);
   }
 
   /** @ignore */

@@ -12,15 +12,8 @@
  */
 
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
-import { describe, ENTERED, type FrameIterator, frameOf, TrapIterator } from "./_operation.ts";
-import {
-  type Operation,
-  type OperationIterator,
-  TRAP,
-  type Trap,
-  type Work,
-  type Yieldable,
-} from "./_operation.ts";
+import { describe, ENTERED, type FrameIterator, frameOf } from "./_operation.ts";
+import type { Operation, Work, Yieldable } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import type { Scheduler, TaskOptions } from "./scheduler.ts";
@@ -266,24 +259,25 @@ class Group extends Boundary implements Owner, TaskGroup {
 }
 
 /** A call whose work runs above a group. */
-class GroupCall<T> implements Operation<T>, Trap {
+class GroupCall<T> extends SystemCall<T> {
   readonly #body: (group: TaskGroup) => Work<T>;
   readonly #childEnded: ChildEnded | undefined;
 
   constructor(body: (group: TaskGroup) => Work<T>, childEnded?: ChildEnded) {
+    super();
     this.#body = body;
     this.#childEnded = childEnded;
   }
 
-  [Symbol.iterator](): OperationIterator<T> {
-    return new TrapIterator<T>(this);
+  override get _isSingle(): boolean {
+    return false;
   }
 
-  [TRAP](task: Task): unknown {
+  handle(task: Task): T {
     const group = new Group(task, this.#childEnded);
     const frame = frameOf(this.#body(group), "run as the body of a group");
     task._enter(group, frame);
-    return ENTERED;
+    return ENTERED as T;
   }
 }
 

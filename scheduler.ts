@@ -27,19 +27,8 @@ import { Kill, THROW } from "./_boundary.ts";
 import { deadlockOf, infoOf, refuseRing, waits } from "./_deadlock.ts";
 import { InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./_check.ts";
-import {
-  DAEMON,
-  EndCallback,
-  ENDED,
-  OBSERVED,
-  type Owner,
-  processor,
-  READY,
-  RUNNING,
-  Task,
-  WAITING,
-  YIELDED,
-} from "./task.ts";
+import { DAEMON, EndCallback, OBSERVED, type Owner, Task } from "./task.ts";
+import { ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
 
 export type {
   ErrorSource,

@@ -19,7 +19,9 @@ import {
   type Operation,
   type OperationIterator,
 } from "./_operation.ts";
-import { TRAP, type Trap, TrapIterator } from "./_operation.ts";
+import { TRAP, type Trap } from "./_operation.ts";
+import { CREDIT, ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
+import { SystemCall } from "./_system_call.ts";
 import { Parked, ParkingPlace, type Wait, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -33,23 +35,6 @@ export type Outcome<T> =
 /** How a task stands: it is in the ready queue, on the processor, parked, or over. */
 export type TaskState = "ready" | "running" | "waiting" | "ended";
 
-/** The processor: who is on it, and how many more calls it may make before the others get their turn. */
-export const processor: { task: Task | null; credit: number; observed: boolean } = {
-  task: null,
-  credit: 0,
-  observed: false,
-};
-
-/** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */
-const CREDIT = 256;
-
-/** In the ready queue with something to go on with. */
-export const READY = 0;
-/** In the ready queue because it gave way: nothing was delivered, so it may be cancelled where it stands. */
-export const YIELDED = 1;
-export const RUNNING = 2;
-export const WAITING = 3;
-export const ENDED = 4;
 const STATES: readonly TaskState[] = ["ready", "ready", "running", "waiting", "ended"];
 
 // Beside NEXT, THROW and RETURN in `_mode`: what was yielded is still to be handled; at the end: it was killed.
@@ -225,7 +210,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** Waits for its end: its value, its error, or `JoinError` if it was killed. */
   [Symbol.iterator](): OperationIterator<T> {
-    return new TrapIterator<T>(this);
+    return new Join<T>(this);
   }
 
   /** Waits for its end, for code that awaits: its value, its error, or `JoinError` if it was killed. */
@@ -372,6 +357,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
         this._giveWay();
         return;
       }
+      if (yielded === ENTERED) continue; // a call has put its frame on the stack
       if (!this._dispatch(yielded)) return;
     }
   }
@@ -385,7 +371,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** @internal Handles what was yielded. False if the task has left the processor. */
   _dispatch(yielded: unknown): boolean {
-    if (--processor.credit < 0 || ((this._flags & PENDING) !== 0 && this._isOverdue)) {
+    if (--processor.credit < 0) {
       // Put off before it is handled: it can then still be cancelled without a loss.
       this._mode = DISPATCH;
       this._inbox = yielded;
@@ -559,26 +545,21 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     if (this._state === WAITING || this._state === YIELDED) this._deliver();
   }
 
-  /** @internal A shield has ended: what it held back is delivered at the next wait outside of shields. */
+  /**
+   * @internal A shield has ended: what it held back is delivered at the next wait. But a task that waits in shields only
+   * never comes to one. It gets some time, as what it does may be the cleanup of a coroutine that is ending by itself; then
+   * the next call will do for a place.
+   */
   _unshielded(): void {
     if ((this._flags & PENDING) === 0) return;
     const extra = this._extra;
-    extra.unshielded ??= { since: this._scheduler.now(), times: 0 };
-    extra.unshielded.times++;
-  }
-
-  /**
-   * @internal A task that waits in shields only never comes to such a wait. It gets some time, as what it does may be the
-   * cleanup of a coroutine that is ending by itself; then any call will do for a place.
-   */
-  get _isOverdue(): boolean {
-    const { unshielded } = this._extras!;
-    if (unshielded === null) return false;
-    let boundary = this._extras!.pending;
+    let boundary = extra.pending;
     while (boundary !== null && this._isHeldBack(boundary)) boundary = boundary.nextPending;
-    if (boundary === null) return false;
-    return unshielded.times > CREDIT ||
-      this._scheduler.now() - unshielded.since >= this._scheduler._killGrace;
+    if (boundary === null) return;
+    const now = this._scheduler.now();
+    const { since, times } = extra.unshielded ??= { since: now, times: 0 };
+    extra.unshielded.times++;
+    if (times > CREDIT || now - since >= this._scheduler._killGrace) processor.credit = 0;
   }
 
   /** @internal Whether it will be delivered at the next wait. */
@@ -679,6 +660,20 @@ function abort(place: { controller: AbortController | null }, boundary: Boundary
 
 function close(iterator: FrameIterator): IteratorResult<unknown, unknown> {
   return iterator.return === undefined ? { done: true, value: undefined } : iterator.return(undefined);
+}
+
+/** The operation of waiting for the value of a task. */
+class Join<T> extends SystemCall<T> {
+  declare readonly target: Task<T>;
+
+  constructor(target: Task<T>) {
+    super();
+    this.target = target;
+  }
+
+  handle(task: Task): T | Parked {
+    return this.target[TRAP](task) as T | Parked;
+  }
 }
 
 /** A task that waits until another has ended. */

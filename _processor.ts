@@ -1,0 +1,25 @@
+/**
+ * The processor, and how a task stands towards it. One task at a time is on it, whatever the number of schedulers.
+ *
+ * @module
+ */
+
+import type { Task } from "./task.ts";
+
+/** The processor: who is on it, and how many more calls it may make before the others get their turn. */
+export const processor: { task: Task | null; credit: number; observed: boolean } = {
+  task: null,
+  credit: 0,
+  observed: false,
+};
+
+/** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */
+export const CREDIT = 256;
+
+/** In the ready queue with something to go on with. */
+export const READY = 0;
+/** In the ready queue because it gave way: nothing was delivered, so it may be cancelled where it stands. */
+export const YIELDED = 1;
+export const RUNNING = 2;
+export const WAITING = 3;
+export const ENDED = 4;

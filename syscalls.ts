@@ -128,17 +128,17 @@ export function newTask(target: Work<unknown>, options?: TaskOptions): NewTask {
 }
 
 class Spawn<T> extends SystemCall<Task<T>> {
-  readonly #target: Work<T>;
-  readonly #options: TaskOptions | undefined;
+  declare readonly target: Work<T>;
+  declare readonly options: TaskOptions | undefined;
 
   constructor(target: Work<T>, options: TaskOptions | undefined) {
     super();
-    this.#target = target;
-    this.#options = options;
+    this.target = target;
+    this.options = options;
   }
 
   handle(_task: Task, scheduler: Scheduler): Task<T> {
-    return scheduler.spawn(this.#target, this.#options);
+    return scheduler.spawn(this.target, this.options);
   }
 }
 

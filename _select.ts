@@ -37,6 +37,8 @@ class Choice extends Parked implements Wait, Choosing {
   readonly #scheduler: Scheduler;
   /** The name of the case that is being tried. */
   trying = "";
+  /** Known when all cases are parked, and not changed then: the scheduler counts by it. */
+  source: "tasks" | "host" | "outside" | "either" = "tasks";
   /** A case that was resumed while the next ones were tried. */
   won: { name: string; value: unknown; failed: boolean } | undefined;
 
@@ -49,17 +51,18 @@ class Choice extends Parked implements Wait, Choosing {
     return [...this.#parked].map(([token, name]) => `${name}: ${token._wait.reason}`).join(" | ");
   }
 
-  get source(): "tasks" | "host" | "outside" | "either" {
-    const sources = new Set([...this.#parked.keys()].map((token) => token._wait.source));
-    return (["host", "outside", "either"] as const).find((source) => sources.has(source)) ?? "tasks";
-  }
-
   parkCase(task: Task, wait: Wait): Parked {
     const token = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
     token._task = task;
     token._since = this._since;
     this.#parked.set(token, this.trying);
     return token;
+  }
+
+  /** All cases are parked. */
+  close(): void {
+    const sources = new Set([...this.#parked.keys()].map((token) => token._wait.source));
+    this.source = (["host", "outside", "either"] as const).find((source) => sources.has(source)) ?? "tasks";
   }
 
   resumeCase(token: Parked, value: unknown, failed: boolean): boolean {
@@ -137,6 +140,7 @@ class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
       choice.cancel();
       return { name, value: result } as Selected<C>;
     }
+    choice.close();
     return undefined;
   }
 }

@@ -222,3 +222,12 @@ Deno.test("a select can be interrupted at any step: no item is lost or doubled",
     }
   }, { check: () => assertEquals(left, 0) });
 });
+
+Deno.test("a select that was fed from outside leaves a virtual clock free to jump again", async () => {
+  const scheduler = new Scheduler({ clock: new VirtualClock() });
+  await scheduler.run(function* () {
+    yield* select({ promise: new Promise((resolve) => setTimeout(resolve, 1)), late: sleep(1e9) });
+    yield* sleep(1000);
+  });
+  assertEquals(scheduler.now(), 1000);
+});

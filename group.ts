@@ -351,6 +351,8 @@ export interface ConcurrencyOptions {
 function workOf(item: Awaitable, verb: string): Work<unknown> {
   if (typeof item === "function") return item;
   const waitable = typeof item === "object" && item !== null;
+  // Its wait begins when a task comes to it: a rejection before that is not unhandled.
+  if (item instanceof Promise) item.catch(() => {});
   if (waitable && (item instanceof Task || typeof (item as PromiseLike<unknown>).then === "function")) {
     return function* () {
       return (yield item as Yieldable) as unknown;

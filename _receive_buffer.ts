@@ -19,8 +19,8 @@ const LARGE = 65_536;
 /** A read with less room than this is not worth its system call. */
 const LEAST = 1024;
 /** A message of up to this many bytes shares memory with others, of this size. */
-const TINY = 256;
-const SHARED = 2048;
+const TINY = 128;
+const SHARED = 1024;
 /** By how much the next read is larger if this one was filled. */
 const GROWTH = 4;
 

@@ -197,12 +197,14 @@ export class Scheduler {
    * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
    */
   spawn<T>(target: Work<T>, options?: TaskOptions): Task<T> {
-    return this._spawn(target, options, this.#ownerHere(), this.#spawnerHere()?.tid);
+    const spawner = this.#spawnerHere();
+    return this._spawn(target, options, ownerOfChildren(spawner), spawner?.tid);
   }
 
   /** @internal Starts a task by its first step, without a turn in the ready queue. */
   _start<T>(target: Work<T>, made: (task: Task) => void, ended: (task: Task) => void): Task<T> {
-    const task = this.#make(target, undefined, this.#ownerHere(), this.#spawnerHere()?.tid);
+    const spawner = this.#spawnerHere();
+    const task = this.#make(target, undefined, ownerOfChildren(spawner), spawner?.tid);
     task._flags |= OBSERVED;
     made(task as Task);
     task._whenEnded(new EndCallback(() => ended(task as Task)));
@@ -228,10 +230,6 @@ export class Scheduler {
   #spawnerHere(): Task | undefined {
     const { task } = processor;
     return task?._scheduler === this ? task : undefined;
-  }
-
-  #ownerHere(): Owner | null {
-    return this.#spawnerHere()?._owner?.run ?? null;
   }
 
   /**
@@ -855,6 +853,11 @@ interface Driver {
 
 function printError(error: unknown, source: ErrorSource): void {
   console.error(`genos: unhandled error in ${source}:`, error);
+}
+
+/** To whom the tasks belong that a task spawns. */
+function ownerOfChildren(spawner: Task | undefined): Owner | null {
+  return spawner === undefined || spawner._owner === null ? null : spawner._owner.run;
 }
 
 function refuseInside(method: string): void {

@@ -398,7 +398,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** @internal A call has taken the task off the processor and gave `result`: checks that the two agree. */
   _leftBy(result: unknown): void {
-    if (result instanceof Parked) return;
+    if (result === this._parked || result instanceof Parked) return;
     if (this._state === WAITING) {
       throw new TypeError(
         "Cannot wait: the system call has parked the task, but gave a value instead of the token",
@@ -678,20 +678,23 @@ class Join<T> extends SystemCall<T> {
 
 /** A task that waits until another has ended. */
 export class Ender extends Ending {
-  readonly task: Task;
-  readonly target: Task;
-  readonly #verb: string;
-  #frozen = false;
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly task: Task;
+  declare readonly target: Task;
+  declare readonly verb: string;
+  /** The grace of its task stands still meanwhile. */
+  declare frozen: boolean;
 
   constructor(task: Task, target: Task, verb: string) {
     super();
     this.task = task;
     this.target = target;
-    this.#verb = verb;
+    this.verb = verb;
+    this.frozen = false;
   }
 
   get reason(): string {
-    return `${this.#verb} of ${this.target}`;
+    return `${this.verb} of ${this.target}`;
   }
 
   get source(): "tasks" | "outside" {
@@ -709,8 +712,8 @@ export class Ender extends Ending {
 
   /** While a task that is being killed waits for another such, its own grace stands still. */
   override targetIsDying(): void {
-    if (this.#frozen || !this.task._dying) return;
-    this.#frozen = true;
+    if (this.frozen || !this.task._dying) return;
+    this.frozen = true;
     this.task._extra.kill!.freeze(this);
   }
 
@@ -720,8 +723,8 @@ export class Ender extends Ending {
   }
 
   protected thaw(): void {
-    if (this.#frozen) this.task._extra.kill!.thaw(this);
-    this.#frozen = false;
+    if (this.frozen) this.task._extra.kill!.thaw(this);
+    this.frozen = false;
   }
 }
 

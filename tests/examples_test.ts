@@ -2,10 +2,16 @@ import { assert, assertEquals } from "@std/assert";
 
 const ignore = Deno.permissions.querySync({ name: "run" }).state !== "granted";
 
-/** What a program of `examples/` prints when it is run as a user would run it: with no permissions. */
-async function linesOf(example: string): Promise<string[]> {
+/** What a program of `examples/` prints when it is run as a user would run it. */
+async function linesOf(example: string, ...permissions: string[]): Promise<string[]> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--quiet", new URL(`../examples/${example}`, import.meta.url).href],
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...permissions,
+      new URL(`../examples/${example}`, import.meta.url).href,
+    ],
     env: { NO_COLOR: "1" },
   }).output();
   const text = new TextDecoder();
@@ -60,5 +66,23 @@ Deno.test({
       "Plato has eaten",
       "Marx has eaten",
     ]);
+  },
+});
+
+Deno.test({
+  name: "examples/crawler.ts: a page that is too slow is given up, one that is busy is tried again",
+  ignore,
+  async fn() {
+    const lines = await linesOf("crawler.ts", "--allow-net");
+    assertEquals(lines.filter((line) => line.startsWith("/page/3")), [
+      "/page/3: attempt 1 failed, status 503",
+      "/page/3: attempt 2 failed, status 503",
+    ]);
+    assertEquals(lines.filter((line) => line.startsWith("/page/5")).map((line) => line.slice(9)), [
+      "attempt 1 failed, too slow",
+      "attempt 2 failed, too slow",
+      "attempt 3 failed, too slow",
+    ]);
+    assertEquals(lines.at(-1), "11 of 12 pages");
   },
 });

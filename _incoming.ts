@@ -57,6 +57,18 @@ export class Incoming extends Intake {
     return this.#buffer.take(n);
   }
 
+  /** The same; they may share memory with others that this has given out. */
+  takeCheaply(n: number): Bytes {
+    this.taken += n;
+    return this.#buffer.takeCheaply(n);
+  }
+
+  /** Takes the first `n` bytes, and gives the first `length` of them as text. */
+  takeText(n: number, length: number): string {
+    this.taken += n;
+    return this.#buffer.takeText(n, length);
+  }
+
   /** Where `pattern` begins, at `from` or after it; -1 if it has not come. */
   indexOf(pattern: Uint8Array, from: number): number {
     return this.#buffer.indexOf(pattern, from);
@@ -118,7 +130,7 @@ export class Recv extends Receive<Bytes | null> {
 
   take(): Bytes | null | typeof NOT_YET {
     const { size } = this.intake;
-    if (size > 0) return this.intake.take(Math.min(size, this.#maxBytes));
+    if (size > 0) return this.intake.takeCheaply(Math.min(size, this.#maxBytes));
     return this.intake.atEnd() ? null : NOT_YET;
   }
 }
@@ -210,7 +222,6 @@ export class RecvUntil extends ReceiveDelimited<Bytes> {
 const LF = 10;
 const CR = 13;
 const LINE_END = new Uint8Array([LF]);
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A line as text, without its end. */
 abstract class ReceiveLine<T> extends ReceiveDelimited<T> {
@@ -228,9 +239,9 @@ abstract class ReceiveLine<T> extends ReceiveDelimited<T> {
     // A CR that is the last so far may be half of a CRLF.
     const length = end > 0 && intake.byteAt(end - 1) === CR ? end - 1 : end;
     if (length > this.#maxBytes) throw limitExceeded(this, this.#maxBytes);
-    if (found > 0) return decoder.decode(intake.take(found).subarray(0, length));
+    if (found > 0) return intake.takeText(found, length);
     if (!intake.atEnd()) return NOT_YET;
-    return end > 0 ? decoder.decode(intake.take(end)) : null;
+    return end > 0 ? intake.takeText(end, end) : null;
   }
 }
 

@@ -2,12 +2,12 @@
  * The bytes that have arrived on a socket and have not been taken yet.
  *
  * A read of the host needs memory for as long as it is pending, so each idle connection holds some: little at first, and
- * more once what comes fills it. What is given out is the receiver's to keep, and must never share memory with a read that
- * is pending: the receiver may do with it whatever it likes, even transfer it to another thread. So what fills at least
- * half of the memory is handed over with it, and less is copied out of memory that is then used again.
+ * more once what comes fills it. What is given out is the receiver's to keep, and never shares memory with a read that is
+ * pending: the receiver may do with it whatever it likes, even transfer it to another thread. So what fills at least half
+ * of the memory is handed over with it, and less is copied out of memory that is then used again.
  *
  * To allocate is dear in V8: half a microsecond for the smallest `ArrayBuffer`, where an echo takes seven in all. So tiny
- * messages are copied to memory for several of them, which lie in it side by side; Node's buffers are made the same way.
+ * messages may be copied to memory for several of them, which lie in it side by side.
  *
  * @module
  */
@@ -18,11 +18,13 @@ const SMALL = 4096;
 const LARGE = 65_536;
 /** A read with less room than this is not worth its system call. */
 const LEAST = 1024;
-/** A message of up to this many bytes shares memory with others, of this size. */
+/** A message of up to this many bytes may share memory with others, of this size. */
 const TINY = 128;
 const SHARED = 1024;
 /** By how much the next read is larger if this one was filled. */
 const GROWTH = 4;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class ReceiveBuffer {
   #bytes: Uint8Array<ArrayBuffer> | null = null;
@@ -73,31 +75,41 @@ export class ReceiveBuffer {
     }
   }
 
-  /** Takes out the first `n` bytes, which must have come. */
+  /** Takes out the first `n` bytes, which must have come: they fill their memory from its start. */
   take(n: number): Uint8Array<ArrayBuffer> {
     if (n === 0) return new Uint8Array(0);
     const bytes = this.#bytes!;
     const start = this.#start;
     const end = start + n;
-    if (end === this.#end && 2 * n >= bytes.length && !this.#reading) {
+    if (start === 0 && end === this.#end && 2 * n >= bytes.length && !this.#reading) {
       this.#bytes = null;
-      this.#start = this.#end = 0;
-      return n === bytes.length ? bytes : bytes.subarray(start, end);
+      this.#end = 0;
+      return n === bytes.length ? bytes : bytes.subarray(0, end);
     }
     this.#start = end;
-    return n > TINY ? bytes.slice(start, end) : this.#copyTiny(bytes.subarray(start, end));
+    return bytes.slice(start, end);
   }
 
-  #copyTiny(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-    const n = bytes.length;
+  /** As `take`; but if they are few, they may lie beside others that this has given out. */
+  takeCheaply(n: number): Uint8Array<ArrayBuffer> {
+    if (n > TINY) return this.take(n);
+    const start = this.#start;
+    this.#start += n;
     if (this.#shared === null || this.#shared.byteLength - this.#used < n) { // 0 bytes long if it was transferred
       this.#shared = new ArrayBuffer(SHARED);
       this.#used = 0;
     }
     const copy = new Uint8Array(this.#shared, this.#used, n);
-    copy.set(bytes);
+    copy.set(this.#bytes!.subarray(start, start + n));
     this.#used += n;
     return copy;
+  }
+
+  /** Takes out the first `n` bytes, and gives the first `length` of them as text in UTF-8. */
+  takeText(n: number, length: number): string {
+    const start = this.#start;
+    this.#start += n;
+    return decoder.decode(this.#bytes!.subarray(start, start + length));
   }
 
   /** Where `pattern` begins, counted from the first byte, at `from` or after it; -1 if it has not come. */

@@ -253,7 +253,7 @@ export class Scheduler {
         signal?.removeEventListener("abort", abort);
         // Others of this run may have failed in this very turn: that is told first.
         this.#whenTurnIsOver(() => {
-          this.#drivers.delete(drive);
+          this.#leave(drive);
           if ("error" in settlement) reject(settlement.error);
           else resolve(settlement.value as T);
         });
@@ -298,7 +298,7 @@ export class Scheduler {
         }
       }
     } finally {
-      this.#drivers.delete(drive);
+      this.#leave(drive);
       this.#afterDrain();
     }
     if ("error" in settlement) throw settlement.error;
@@ -320,7 +320,7 @@ export class Scheduler {
         if (this._killAll((task) => task._owner === null, { reason: new Error("the main loop is over") })) {
           return;
         }
-        this.#drivers.delete(drive);
+        this.#leave(drive);
         this.#whenTurnIsOver(() => failure === undefined ? resolve() : reject(failure.error));
       };
       const drive: Driver = {
@@ -665,7 +665,7 @@ export class Scheduler {
         const task = ready.shift();
         if (task === undefined || task._state > YIELDED) continue; // it was taken out
         this.#step(task);
-        if (--steps === 0 && this.#isOver(end)) return false;
+        if (--steps === 0 && this.#isOver(end) && ready.size > 0) return false;
         if (steps === 0) steps = this.#stepsPerLook;
       }
     } finally {
@@ -767,6 +767,12 @@ export class Scheduler {
     else this.#afterDrain();
   }
 
+  /** The loop turns no longer for this one; whoever waits for it is to find no alarm that nobody needs. */
+  #leave(driver: Driver): void {
+    this.#drivers.delete(driver);
+    if (this._timers.size === 0) this.#setAlarm();
+  }
+
   /** Settles when they have ended; the loop turns meanwhile. */
   #untilEnded(tasks: Task[]): Promise<void> {
     let left = tasks.length;
@@ -777,7 +783,7 @@ export class Scheduler {
         task._whenEnded(
           new EndCallback(() => {
             if (--left > 0) return;
-            this.#drivers.delete(drive);
+            this.#leave(drive);
             resolve();
           }),
         );

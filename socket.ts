@@ -129,6 +129,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    *
    * @param maxBytes The most bytes to take, at least 1; all that have come if not given.
    * @returns A system call that gives at least one byte; `null` at the end of the stream. The bytes are the caller's to keep.
+   * A few bytes may lie beside those of an earlier `recv` in one `ArrayBuffer`: `slice()` what you transfer.
    * @throws {TypeError} If `maxBytes` is no number.
    * @throws {RangeError} If it is no whole number from 1.
    * @throws {ClosedError} In the task, if the socket is closed or gets closed meanwhile.
@@ -428,7 +429,7 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
 
   /**
    * Stops listening. Every task that waits on it gets `ClosedError`, and so does every later call. To call it twice does no
-   * harm. What has been accepted is not touched.
+   * harm. What has been accepted is not touched. The host may let go of the port in its next turn only.
    */
   close(): void {
     this.#backlog.close();

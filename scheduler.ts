@@ -102,8 +102,6 @@ export class Scheduler {
   #turning = false;
   #coming = false;
   #inHostTurn = false;
-  /** Something that only the host can bring has come in this turn of the host: it has polled. */
-  #polled = false;
   #ringing = false;
   #quietComing = false;
   #alarm: { deadline: number; handle: unknown } | undefined;
@@ -568,7 +566,6 @@ export class Scheduler {
     if (source === "outside") this.#outsideWaits += by;
     else if (source === "either") this.#eitherWaits += by;
     else if ((task._flags & DAEMON) === 0) this.#hostWaits += by;
-    if (source === "host" && this.#inHostTurn) this.#polled = true;
   }
 
   /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
@@ -629,7 +626,7 @@ export class Scheduler {
 
   /** Sees to it that the loop comes by. */
   #wake(): void {
-    if (this.#coming || this.#turning || !this.#isDriven()) return;
+    if (this.#coming || this.#turning || this.#ringing || !this.#isDriven()) return;
     this.#coming = true;
     queueMicrotask(this.#turn);
   }
@@ -644,8 +641,7 @@ export class Scheduler {
       this.#afterDrain();
     } else {
       this.#coming = this.#inHostTurn = true;
-      this.#polled = false;
-      hostTurn(() => this.#polled, () => {
+      hostTurn(() => {
         this.#inHostTurn = false;
         this.#tellUnheard();
         this.#turn();
@@ -711,10 +707,13 @@ export class Scheduler {
     if (this._timers.size === 0) return;
     const now = this.#look();
     this.#ringing = true;
-    for (let timer = this._timers.takeDue(now); timer !== undefined; timer = this._timers.takeDue(now)) {
-      timer.ring();
+    try {
+      for (let timer = this._timers.takeDue(now); timer !== undefined; timer = this._timers.takeDue(now)) {
+        timer.ring();
+      }
+    } finally {
+      this.#ringing = false;
     }
-    this.#ringing = false;
   }
 
   /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */

@@ -91,7 +91,7 @@ Deno.test("many clients at once are echoed; one that is cut off in the middle hu
       clients.map((client, i) => sayAndHear(client, `client ${i} round ${round}`)),
     );
     assertEquals(heard, clients.map((_, i) => `client ${i} round ${round}`));
-    // Closed with bytes unread, so that the other end sees a reset.
+    // Gone without having read its echo.
     const victim = clients.pop()!;
     await victim.write(new Uint8Array(100));
     victim.close();

@@ -158,3 +158,22 @@ Deno.test("an advanced clock wakes each task at exactly its time, though nobody 
   await running;
   assertEquals([log, clock.now()], [[107, 114, 121, 128], 215]);
 });
+
+Deno.test("a task that only ever waits for no time at all does not keep the host from its turn", async () => {
+  let hostTurns = 0;
+  const loops = await new Scheduler().run(function* () {
+    const timer = setTimeout(() => hostTurns++, 1);
+    let loops = 0;
+    for (; hostTurns === 0 && loops < 100_000; loops++) {
+      try {
+        yield* timeout(0, sleep(1000));
+      } catch (error) {
+        assert(error instanceof TimeoutError);
+      }
+      yield* sleep(0);
+    }
+    clearTimeout(timer);
+    return loops;
+  });
+  assertEquals([hostTurns, loops < 100_000], [1, true]);
+});

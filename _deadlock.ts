@@ -28,7 +28,8 @@ export function deadlockOf(tasks: Task[]): DeadlockError {
  * @throws {DeadlockError} If `target` waits for `task`, be it through others.
  */
 export function refuseRing(task: Task, target: Task): void {
-  const isWaitedFor = task === target || task._joiners !== null || task._owner?.joins || task._extras?.held;
+  if (task !== target && target._parked === null) return; // it waits for nobody
+  const isWaitedFor = task === target || task._first !== null || task._owner?.joins || task._extras?.held;
   if (!isWaitedFor) return;
   const ring = ringOf(task, target);
   if (ring === undefined) return;

@@ -56,11 +56,17 @@ export class Parked {
   }
 }
 
-/** A token that stands in a line: the link of a `ParkingPlace`. */
+/** Where waiters stand in a line: first in, first out, and out of the middle without a search. */
+export interface Line {
+  /** @internal the waiter at the head; its `_previous` is the last one */
+  _first: Waiter | null;
+}
+
+/** A token that stands in a line, as its own link. */
 export abstract class Waiter extends Parked implements Wait {
   declare _next: Waiter | null;
   declare _previous: Waiter | null;
-  declare _place: ParkingPlace | null;
+  declare _place: Line | null;
 
   constructor() {
     super();
@@ -72,46 +78,61 @@ export abstract class Waiter extends Parked implements Wait {
   abstract get reason(): string;
 
   cancel(): boolean | void {
-    this._place?.remove(this);
+    leaveLine(this);
   }
 }
 
-/** A line of waiters: first in, first out, and out of the middle without a search. */
-export class ParkingPlace<W extends Waiter = Waiter> {
-  #first: Waiter | null = null;
-  #last: Waiter | null = null;
+/** Puts a waiter at the end of a line. */
+export function standIn(line: Line, waiter: Waiter): void {
+  const first = line._first;
+  waiter._place = line;
+  if (first === null) {
+    line._first = waiter._previous = waiter;
+  } else {
+    const last = first._previous!;
+    last._next = waiter;
+    waiter._previous = last;
+    first._previous = waiter;
+  }
+}
+
+/** Takes a waiter out of the line that it stands in, if it does. */
+export function leaveLine(waiter: Waiter): void {
+  const line = waiter._place;
+  if (line === null) return;
+  const first = line._first!;
+  const previous = waiter._previous!;
+  const next = waiter._next;
+  if (waiter === first) line._first = next;
+  else previous._next = next;
+  if (next !== null) next._previous = previous;
+  else if (waiter !== first) first._previous = previous;
+  waiter._place = waiter._next = waiter._previous = null;
+}
+
+/** A line as an object of its own. */
+export class ParkingPlace<W extends Waiter = Waiter> implements Line {
+  _first: Waiter | null = null;
 
   get first(): W | null {
-    return this.#first as W | null;
+    return this._first as W | null;
   }
 
   push(waiter: W): void {
-    const last = this.#last;
-    waiter._place = this as unknown as ParkingPlace;
-    waiter._previous = last;
-    if (last === null) this.#first = waiter;
-    else last._next = waiter;
-    this.#last = waiter;
+    standIn(this, waiter);
   }
 
   remove(waiter: W): void {
-    if (waiter._place !== (this as unknown as ParkingPlace)) return;
-    const previous = waiter._previous;
-    const next = waiter._next;
-    if (previous === null) this.#first = next;
-    else previous._next = next;
-    if (next === null) this.#last = previous;
-    else next._previous = previous;
-    waiter._place = waiter._next = waiter._previous = null;
+    if (waiter._place === this) leaveLine(waiter);
   }
 
   shift(): W | null {
-    const waiter = this.#first as W | null;
-    if (waiter !== null) this.remove(waiter);
+    const waiter = this._first as W | null;
+    if (waiter !== null) leaveLine(waiter);
     return waiter;
   }
 
   *[Symbol.iterator](): Generator<W, void> {
-    for (let waiter = this.#first; waiter !== null; waiter = waiter._next) yield waiter as W;
+    for (let waiter = this._first; waiter !== null; waiter = waiter._next) yield waiter as W;
   }
 }

@@ -52,7 +52,7 @@ export class Run implements Owner {
   /** @internal */
   _taskEnded(task: Task): void {
     this.#alive--;
-    this.#told.delete(task);
+    if (this.#told.size > 0) this.#told.delete(task);
     if ((task._flags & DAEMON) === 0) this.#workers--;
     if (task === this.#main) this.#mainEnded(task);
     if (this.#settlement !== undefined) this.#check();

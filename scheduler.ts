@@ -18,7 +18,7 @@ import { describe, frameOf, type Work } from "./_operation.ts";
 import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import { Parked, type Wait } from "./_parking.ts";
+import { leaveLine, Parked, type Wait } from "./_parking.ts";
 import { ReadyQueue } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
@@ -27,7 +27,7 @@ import { Kill, THROW } from "./_boundary.ts";
 import { deadlockOf, infoOf, refuseRing, waits } from "./_deadlock.ts";
 import { InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./_check.ts";
-import { DAEMON, EndCallback, OBSERVED, type Owner, Task } from "./task.ts";
+import { DAEMON, EndCallback, type Ending, OBSERVED, type Owner, Task } from "./task.ts";
 import { ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
 
 export type {
@@ -98,6 +98,8 @@ export class Scheduler {
 
   /** Those for whom the loop turns: runs, main loops, kills from outside. */
   readonly #drivers = new Set<Driver>();
+  /** What main loops do when a task has ended. */
+  readonly #mainLoops = new Set<() => void>();
   /** The loop is on the native stack; or it is on its way there: in a microtask, after a host's turn. */
   #turning = false;
   #coming = false;
@@ -318,6 +320,7 @@ export class Scheduler {
         if (this._killAll((task) => task._owner === null, { reason: new Error("the main loop is over") })) {
           return;
         }
+        this.#mainLoops.delete(check);
         this.#leave(drive);
         this.#whenTurnIsOver(() => failure === undefined ? resolve() : reject(failure.error));
       };
@@ -325,8 +328,8 @@ export class Scheduler {
         fail: (error) => {
           failure ??= { error };
         },
-        taskEnded: check,
       };
+      this.#mainLoops.add(check);
       this.#drive(drive);
       check();
     });
@@ -521,7 +524,9 @@ export class Scheduler {
     if (extra.kill === null) {
       extra.kill = new Kill(task, options.reason, grace);
       extra.kill.forced = force;
-      for (const waiter of task._joiners ?? []) waiter.targetIsDying();
+      for (let ending = task._first; ending !== null; ending = ending._next) {
+        (ending as Ending).targetIsDying();
+      }
       task._fire(extra.kill);
     } else if (force) {
       extra.kill.force();
@@ -573,16 +578,15 @@ export class Scheduler {
     this.#table.remove(task);
     if ((task._flags & DAEMON) === 0) this.#workers--;
     if (this.#observers.length > 0) this.#notify("taskEnded", task);
-    const joiners = task._joiners;
-    if (joiners !== null) {
-      task._joiners = null;
-      for (let waiter = joiners.shift(); waiter !== null; waiter = joiners.shift()) waiter.ended(task);
+    for (let ending = task._first; ending !== null; ending = task._first) {
+      leaveLine(ending);
+      (ending as Ending).ended(task);
     }
     if (task._mode === THROW && !task._heard) this.#unheard.push(task);
     const owner = task._owner;
     task._owner = null;
     owner?._taskEnded(task);
-    for (const driver of this.#drivers) driver.taskEnded?.();
+    if (this.#mainLoops.size > 0) { for (const check of this.#mainLoops) check(); }
   }
 
   /** @internal Tells an error that nobody else hears of. */
@@ -853,7 +857,6 @@ export interface Choosing {
 interface Driver {
   /** The loop has found a deadlock. */
   fail(error: unknown): void;
-  taskEnded?(): void;
 }
 
 function printError(error: unknown, source: ErrorSource): void {

@@ -18,7 +18,7 @@ import { Parked, type Wait } from "./_parking.ts";
 import { SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
 import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
-import { awaitPromise, Ender, Task } from "./task.ts";
+import { awaitPromise, Ender, Killer, Task } from "./task.ts";
 
 export { SystemCall } from "./_system_call.ts";
 export { abortable, abortSignal, call, defer, shield, timeout } from "./_scopes.ts";
@@ -199,7 +199,7 @@ export class KillTask extends SystemCall<boolean> {
       if (this.#options.wait !== false) scheduler._refuseRing(task, task);
     }
     if (this.#options.wait === false) return true;
-    return target._awaitEnd(task, new Ender(task, target, "kill"));
+    return target._awaitEnd(task, new Killer(target));
   }
 }
 
@@ -260,7 +260,7 @@ export class WaitTask extends SystemCall<boolean> {
   handle(task: Task, scheduler: Scheduler): boolean | Parked {
     const target = scheduler.tasks.get(this.#tid);
     if (target === undefined) return false;
-    return target._awaitEnd(task, new Ender(task, target, "end"));
+    return target._awaitEnd(task, new Ender(target));
   }
 }
 

@@ -15,14 +15,16 @@ import {
   describe,
   ENTERED,
   type FrameIterator,
+  generatorPrototype,
+  isGenerator,
   iteratorOf,
   type Operation,
   type OperationIterator,
+  type Yieldable,
 } from "./_operation.ts";
 import { TRAP, type Trap } from "./_operation.ts";
 import { CREDIT, ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
-import { SystemCall } from "./_system_call.ts";
-import { Parked, ParkingPlace, type Wait, Waiter } from "./_parking.ts";
+import { leaveLine, Parked, standIn, type Wait, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -46,6 +48,10 @@ export const DAEMON = 1;
 const PENDING = 2;
 /** Somebody has seen, or will see, how it ends. */
 export const OBSERVED = 4;
+/** The coroutine on top is no generator: its methods have to be looked up. */
+const FOREIGN = 8;
+
+const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 
 /** Whom a task belongs to: a run or a group. */
 export interface Owner {
@@ -145,8 +151,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _parked: Parked | null = null;
   /** @internal the next in its bucket of the task table */
   _link: Task | null = null;
-  /** @internal those who wait for its end */
-  _joiners: ParkingPlace<Ending> | null = null;
+  /** @internal the first of those who wait for its end: a task is their line */
+  _first: Waiter | null = null;
   /** @internal */
   _extras: Extras | null = null;
 
@@ -163,6 +169,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     this._scheduler = scheduler;
     this._owner = owner;
     this._top = top;
+    if (!isGenerator(top)) this._flags = FOREIGN;
   }
 
   /** The name it was given, or that of the function it was made from; may be empty. */
@@ -240,7 +247,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @ignore A task that is yielded is joined. */
   [TRAP](task: Task): unknown {
     if (this._state === ENDED) return this._result();
-    return this._awaitEnd(task, new Joiner(task, this as Task));
+    return this._awaitEnd(task, new Join(this as Task));
   }
 
   // ---- The rest is the kernel's ----
@@ -269,7 +276,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** @internal */
   _whenEnded(waiter: Ending): void {
-    (this._joiners ??= new ParkingPlace<Ending>()).push(waiter);
+    standIn(this as Task, waiter);
   }
 
   /** @internal Parks `task` until this one has ended. */
@@ -329,10 +336,11 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       let result: IteratorResult<unknown, unknown>;
       try {
         if (mode === NEXT) {
-          result = this._top!.next(value);
+          const top = this._top!;
+          result = (this._flags & FOREIGN) === 0 ? generatorNext.call(top, value) : top.next(value);
         } else {
           this._mode = NEXT;
-          result = mode === THROW ? this._top!.throw(value) : close(this._top!);
+          result = this._interrupt(mode, value);
         }
       } catch (error) {
         if (this._state !== RUNNING) this._unpark();
@@ -360,6 +368,15 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       if (yielded === ENTERED) continue; // a call has put its frame on the stack
       if (!this._dispatch(yielded)) return;
     }
+  }
+
+  /** @internal Throws into the coroutine on top, or closes it. */
+  _interrupt(mode: number, error: unknown): IteratorResult<unknown, unknown> {
+    const top = this._top!;
+    if (mode !== THROW) {
+      return top.return === undefined ? { done: true, value: undefined } : top.return(undefined);
+    }
+    return (this._flags & FOREIGN) === 0 ? generatorThrow.call(top, error) : top.throw(error);
   }
 
   /** @internal To the end of the ready queue, where it can be cancelled as if it waited. */
@@ -440,7 +457,14 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     const top = this._top;
     if (top !== null) this._stack = new Frame(top, this._stack);
     if (boundary !== null) this._push(boundary);
+    this._setTop(iterator);
+  }
+
+  /** @internal */
+  _setTop(iterator: FrameIterator): void {
     this._top = iterator;
+    if (isGenerator(iterator)) this._flags &= ~FOREIGN;
+    else this._flags |= FOREIGN;
   }
 
   /** @internal */
@@ -475,7 +499,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       }
       this._stack = below.below;
       if (below.iterator !== null) {
-        this._top = below.iterator;
+        this._setTop(below.iterator);
         return true;
       }
       const boundary = below as Boundary;
@@ -658,39 +682,21 @@ function abort(place: { controller: AbortController | null }, boundary: Boundary
   if (controller !== null) controller.abort(boundary.reason ?? new Cancelled());
 }
 
-function close(iterator: FrameIterator): IteratorResult<unknown, unknown> {
-  return iterator.return === undefined ? { done: true, value: undefined } : iterator.return(undefined);
-}
-
-/** The operation of waiting for the value of a task. */
-class Join<T> extends SystemCall<T> {
-  declare readonly target: Task<T>;
-
-  constructor(target: Task<T>) {
-    super();
-    this.target = target;
-  }
-
-  handle(task: Task): T | Parked {
-    return this.target[TRAP](task) as T | Parked;
-  }
-}
-
 /** A task that waits until another has ended. */
 export class Ender extends Ending {
   // Declared, and set by the constructor, for the reason that `Parked` gives.
-  declare readonly task: Task;
   declare readonly target: Task;
-  declare readonly verb: string;
-  /** The grace of its task stands still meanwhile. */
-  declare frozen: boolean;
+  /** The kill of the waiting task, if its grace stands still meanwhile. */
+  declare frozen: Kill | null;
 
-  constructor(task: Task, target: Task, verb: string) {
+  constructor(target: Task) {
     super();
-    this.task = task;
     this.target = target;
-    this.verb = verb;
-    this.frozen = false;
+    this.frozen = null;
+  }
+
+  get verb(): string {
+    return "end";
   }
 
   get reason(): string {
@@ -698,7 +704,7 @@ export class Ender extends Ending {
   }
 
   get source(): "tasks" | "outside" {
-    return this.target._scheduler === this.task._scheduler ? "tasks" : "outside";
+    return this.target._scheduler === this._task!._scheduler ? "tasks" : "outside";
   }
 
   *holders(): Generator<Task, void> {
@@ -707,44 +713,82 @@ export class Ender extends Ending {
 
   ended(): void {
     this.thaw();
-    this.task._scheduler.resume(this, true);
+    this._task!._scheduler.resume(this, true);
   }
 
   /** While a task that is being killed waits for another such, its own grace stands still. */
   override targetIsDying(): void {
-    if (this.frozen || !this.task._dying) return;
-    this.frozen = true;
-    this.task._extra.kill!.freeze(this);
+    const task = this._task!;
+    if (this.frozen !== null || !task._dying) return;
+    this.frozen = task._extra.kill!;
+    this.frozen.freeze(this);
   }
 
   override cancel(): void {
-    super.cancel();
+    leaveLine(this);
     this.thaw();
   }
 
   protected thaw(): void {
-    if (this.frozen) this.task._extra.kill!.thaw(this);
-    this.frozen = false;
+    if (this.frozen !== null) this.frozen.thaw(this);
+    this.frozen = null;
   }
 }
 
-/** A task that waits for the value of another. */
-class Joiner extends Ender {
-  constructor(task: Task, target: Task) {
-    super(task, target, "join");
+/** A task that waits until the one it has killed has ended. */
+export class Killer extends Ender {
+  override get verb(): string {
+    return "kill";
+  }
+}
+
+/** A task that waits for the value of another: the operation, and the wait if there is one. */
+class Join<T> extends Ender implements OperationIterator<T> {
+  declare issued: boolean;
+
+  constructor(target: Task) {
+    super(target);
+    this.issued = false;
+  }
+
+  override get verb(): string {
+    return "join";
   }
 
   override ended(): void {
-    this.thaw();
-    const scheduler = this.task._scheduler;
+    if (this.frozen !== null) this.thaw();
+    const { target } = this;
+    const scheduler = this._task!._scheduler;
+    if (target._mode === NEXT) {
+      target._flags |= OBSERVED;
+      scheduler.resume(this, target._inbox);
+      return;
+    }
     let value: unknown;
     try {
-      value = this.target._result();
+      value = target._result();
     } catch (error) {
       scheduler.fail(this, error);
       return;
     }
     scheduler.resume(this, value);
+  }
+
+  next(value?: unknown): IteratorResult<Yieldable, T> {
+    if (this.issued) return { done: true, value: value as T };
+    this.issued = true;
+    const { task } = processor;
+    if (task === null) throw new TypeError("Cannot join outside a task: `await` the task instead");
+    const { target } = this;
+    if (--processor.credit >= 0 && !processor.observed) {
+      if (target._state === ENDED) return { done: true, value: target._result() as T };
+      target._awaitEnd(task, this);
+    }
+    return { done: false, value: target as Yieldable };
+  }
+
+  throw(error: unknown): IteratorResult<Yieldable, T> {
+    throw error;
   }
 }
 

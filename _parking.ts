@@ -12,6 +12,9 @@
  * @module
  */
 
+import type { Yieldable } from "./_operation.ts";
+import { processor, RUNNING } from "./_processor.ts";
+import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
 /** What a parked task waits for, in words, and how to undo it. */
@@ -80,6 +83,29 @@ export abstract class Waiter extends Parked implements Wait {
   cancel(): boolean | void {
     leaveLine(this);
   }
+}
+
+/** A waiter that is also the operation: what `yield*` of a task or a future iterates. */
+export interface WaitingOperation<T> {
+  /** @internal */
+  issued: boolean;
+  /** What is waited for; yielded by itself, it is waited for as well. */
+  readonly target: unknown;
+  /** Gives the value, throws, or parks the task with itself for a token. */
+  begin(task: Task, scheduler: Scheduler): T | Parked;
+}
+
+/** The `next` of such an operation. */
+export function proceed<T>(operation: WaitingOperation<T>, value: unknown): IteratorResult<Yieldable, T> {
+  if (operation.issued) return { done: true, value: value as T };
+  operation.issued = true;
+  const { task } = processor;
+  if (task === null) throw new TypeError("Cannot wait outside a task: code that is none can await it");
+  if (--processor.credit >= 0 && !processor.observed) {
+    const result = operation.begin(task, task._scheduler);
+    if (task._state === RUNNING) return { done: true, value: result as T };
+  }
+  return { done: false, value: operation.target as Yieldable };
 }
 
 /** Puts a waiter at the end of a line. */

@@ -8,10 +8,9 @@
  * @module
  */
 
-import { describe, type Operation, type OperationIterator, TRAP } from "./_operation.ts";
-import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
+import { describe, type Operation, type OperationIterator, TRAP, type Yieldable } from "./_operation.ts";
+import { leaveLine, type Parked, proceed, standIn, Waiter, type WaitingOperation } from "./_parking.ts";
 import { InvalidStateError, JoinError } from "./errors.ts";
-import { SystemCall } from "./_system_call.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Coroutine } from "./_operation.ts";
 import type { Task } from "./task.ts";
@@ -21,39 +20,58 @@ abstract class FutureWaiter extends Waiter {
   abstract settled(future: Future<unknown>): void;
 }
 
-class TaskWaiter extends FutureWaiter {
-  readonly #future: Future<unknown>;
-  readonly source: "tasks" | "outside" | "either";
+/** A task that waits for a future: the operation, and the wait if there is one. */
+class FutureWait<T> extends FutureWaiter implements OperationIterator<T>, WaitingOperation<T> {
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly target: Future<T>;
+  declare issued: boolean;
 
-  constructor(future: Future<unknown>, scheduler: Scheduler) {
+  constructor(target: Future<T>) {
     super();
-    this.#future = future;
-    const settler = future._task;
-    this.source = settler === undefined
-      ? future._source
-      : settler._scheduler === scheduler
-      ? "tasks"
-      : "outside";
+    this.target = target;
+    this.issued = false;
   }
 
   get reason(): string {
-    return this.#future._task === undefined ? "a future" : `the future of ${this.#future._task}`;
+    return this.target._task === undefined ? "a future" : `the future of ${this.target._task}`;
+  }
+
+  get source(): "tasks" | "outside" | "either" {
+    const settler = this.target._task;
+    if (settler === undefined) return this.target._source;
+    return settler._scheduler === this._task!._scheduler ? "tasks" : "outside";
   }
 
   *holders(): Generator<Task, void> {
-    if (this.#future._task !== undefined) yield this.#future._task;
+    if (this.target._task !== undefined) yield this.target._task;
+  }
+
+  begin(task: Task, scheduler: Scheduler): T | Parked {
+    const { target } = this;
+    if (target.done()) return target.result();
+    if (target._task !== undefined) scheduler._refuseRing(task, target._task);
+    const parked = scheduler.park(task, this);
+    standIn(target, this);
+    return parked;
+  }
+
+  next(value?: unknown): IteratorResult<Yieldable, T> {
+    return proceed(this, value);
+  }
+
+  throw(error: unknown): IteratorResult<Yieldable, T> {
+    throw error;
   }
 
   settled(future: Future<unknown>): void {
     const scheduler = this._task!._scheduler;
-    const error = future.exception();
-    if (error === undefined && !future._failed) scheduler.resume(this, future.result());
-    else scheduler.fail(this, error);
+    if (future._state === SUCCEEDED) scheduler.resume(this, future.result());
+    else scheduler.fail(this, future.exception());
   }
 }
 
 class Callback<T> extends FutureWaiter {
-  readonly call: (future: Future<T>) => void;
+  declare readonly call: (future: Future<T>) => void;
 
   constructor(call: (future: Future<T>) => void) {
     super();
@@ -73,21 +91,10 @@ class Callback<T> extends FutureWaiter {
   }
 }
 
-/** The operation of waiting for a future. */
-class FutureWait<T> extends SystemCall<T> {
-  declare readonly future: Future<T>;
-
-  constructor(future: Future<T>) {
-    super();
-    this.future = future;
-  }
-
-  handle(task: Task, scheduler: Scheduler): T | Parked {
-    return this.future[TRAP](task, scheduler) as T | Parked;
-  }
-}
-
-type State = "pending" | "succeeded" | "failed" | "cancelled";
+const PENDING = 0;
+const SUCCEEDED = 1;
+const FAILED = 2;
+const CANCELLED = 3;
 
 /** Futures that have been settled and whose line has not been told yet. */
 const settled: Future<unknown>[] = [];
@@ -108,9 +115,11 @@ let telling = false;
  * ```
  */
 export class Future<T> implements Operation<T>, PromiseLike<T> {
-  #state: State = "pending";
+  /** @internal */
+  _state: number = PENDING;
   #value: unknown = undefined;
-  #line: ParkingPlace<FutureWaiter> | undefined;
+  /** @internal the first of those who wait for it: a future is their line */
+  _first: Waiter | null = null;
   /** @internal The task whose outcome it will have. */
   _task: Task | undefined;
   /** @internal Who will settle it. */
@@ -164,7 +173,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
 
   /** @internal */
   get _failed(): boolean {
-    return this.#state === "failed";
+    return this._state === FAILED;
   }
 
   /** @internal What it failed with. */
@@ -174,12 +183,12 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
 
   /** Whether it has succeeded, failed or been cancelled. */
   done(): boolean {
-    return this.#state !== "pending";
+    return this._state !== PENDING;
   }
 
   /** Whether it has been cancelled. */
   cancelled(): boolean {
-    return this.#state === "cancelled";
+    return this._state === CANCELLED;
   }
 
   /**
@@ -190,8 +199,8 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    */
   result(): T {
     this._heard = true;
-    if (this.#state === "pending") throw new InvalidStateError("Cannot give a result: the future is pending");
-    if (this.#state !== "succeeded") throw this.#value;
+    if (this._state === PENDING) throw new InvalidStateError("Cannot give a result: the future is pending");
+    if (this._state !== SUCCEEDED) throw this.#value;
     return this.#value as T;
   }
 
@@ -203,10 +212,10 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    */
   exception(): unknown {
     this._heard = true;
-    if (this.#state === "pending") {
+    if (this._state === PENDING) {
       throw new InvalidStateError("Cannot give an exception: the future is pending");
     }
-    return this.#state === "succeeded" ? undefined : this.#value;
+    return this._state === SUCCEEDED ? undefined : this.#value;
   }
 
   /**
@@ -216,7 +225,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    * @throws {InvalidStateError} If it is done: nothing has changed.
    */
   setResult(value: T): void {
-    this.#settle("succeeded", value);
+    this.#settle(SUCCEEDED, value);
   }
 
   /**
@@ -226,7 +235,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    * @throws {InvalidStateError} If it is done: nothing has changed.
    */
   setException(error: unknown): void {
-    this.#settle("failed", error);
+    this.#settle(FAILED, error);
     if (!this._heard) Scheduler.current()._mayBeUnheard(this as Future<unknown>);
   }
 
@@ -246,7 +255,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
 
   /** @internal */
   _settleCancelled(reason: unknown): void {
-    this.#settle("cancelled", new JoinError("the future was cancelled", { cause: reason }));
+    this.#settle(CANCELLED, new JoinError("the future was cancelled", { cause: reason }));
   }
 
   /**
@@ -261,7 +270,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
     }
     const callback = new Callback(fn);
     if (this.done()) callback.settled(this as Future<unknown>);
-    else this.#join(callback);
+    else standIn(this, callback);
   }
 
   /**
@@ -272,10 +281,13 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    */
   removeDoneCallback(fn: (future: Future<T>) => void): boolean {
     let found = false;
-    for (const waiter of [...this.#line ?? []]) {
-      if (!(waiter instanceof Callback) || waiter.call !== fn) continue;
-      this.#line!.remove(waiter);
-      found = true;
+    for (let waiter = this._first; waiter !== null;) {
+      const next: Waiter | null = waiter._next;
+      if (waiter instanceof Callback && waiter.call === fn) {
+        leaveLine(waiter);
+        found = true;
+      }
+      waiter = next;
     }
     return found;
   }
@@ -288,7 +300,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
     this._heard = true;
     return new Promise<T>((resolve, reject) => {
       this.addDoneCallback(() => {
-        if (this.#state === "succeeded") resolve(this.#value as T);
+        if (this._state === SUCCEEDED) resolve(this.#value as T);
         else reject(this.#value);
       });
     }).then(onFulfilled, onRejected);
@@ -301,43 +313,35 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
 
   /** @ignore */
   [TRAP](task: Task, scheduler: Scheduler): unknown {
-    if (this.done()) return this.result();
-    if (this._task !== undefined) scheduler._refuseRing(task, this._task);
-    const waiter = new TaskWaiter(this as Future<unknown>, scheduler);
-    const parked = scheduler.park(task, waiter);
-    this.#join(waiter);
-    return parked satisfies Parked;
+    return new FutureWait<T>(this).begin(task, scheduler);
   }
 
-  #join(waiter: FutureWaiter): void {
-    (this.#line ??= new ParkingPlace<FutureWaiter>()).push(waiter);
-  }
-
-  #settle(state: State, value: unknown): void {
-    if (this.#state !== "pending") {
-      throw new InvalidStateError(
-        `Cannot settle the future: it has ${this.#state === "cancelled" ? "been " : ""}${this.#state}`,
-      );
+  #settle(state: number, value: unknown): void {
+    if (this._state !== PENDING) {
+      const how = ["", "succeeded", "failed", "been cancelled"][this._state];
+      throw new InvalidStateError(`Cannot settle the future: it has ${how}`);
     }
-    this.#state = state;
+    this._state = state;
     this.#value = value;
-    if (this.#line === undefined) return;
-    settled.push(this as Future<unknown>);
-    if (telling) return; // whoever tells comes to it
+    if (this._first === null) return;
+    if (telling) {
+      settled.push(this as Future<unknown>); // whoever tells comes to it
+      return;
+    }
     telling = true;
     try {
+      this.#tell();
       for (let i = 0; i < settled.length; i++) settled[i]!.#tell();
     } finally {
-      settled.length = 0;
+      if (settled.length > 0) settled.length = 0;
       telling = false;
     }
   }
 
   #tell(): void {
-    const line = this.#line!;
-    this.#line = undefined;
-    for (let waiter = line.shift(); waiter !== null; waiter = line.shift()) {
-      waiter.settled(this as Future<unknown>);
+    for (let waiter = this._first; waiter !== null; waiter = this._first) {
+      leaveLine(waiter);
+      (waiter as FutureWaiter).settled(this as Future<unknown>);
     }
   }
 }

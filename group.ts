@@ -11,8 +11,9 @@
  * @module
  */
 
+import { Children } from "./_children.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
-import { describe, ENTERED, type FrameIterator, frameOf } from "./_operation.ts";
+import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_operation.ts";
 import type { Operation, Work, Yieldable } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
@@ -101,7 +102,7 @@ type ChildEnded = (group: Group, child: Task) => boolean;
 
 class Group extends Boundary implements Owner, TaskGroup {
   readonly owner: Task;
-  readonly children: Set<Task> = new Set();
+  readonly children: Children = new Children();
   readonly line: ParkingPlace<GroupWaiter> = new ParkingPlace();
   /** What failed: children, the body, cleanup. */
   readonly #errors: unknown[] = [];
@@ -152,7 +153,7 @@ class Group extends Boundary implements Owner, TaskGroup {
 
   /** @internal */
   _taskEnded(child: Task): void {
-    this.children.delete(child);
+    this.children.ended();
     const inHand = this.#childEnded !== undefined && this.#childEnded(this, child);
     // If somebody was waiting for it, the error is with that one now, who may catch it.
     if (child._mode === THROW && !inHand && !child._heard) {
@@ -188,7 +189,7 @@ class Group extends Boundary implements Owner, TaskGroup {
   }
 
   #tellChildren(force: boolean): void {
-    for (const child of [...this.children].reverse()) {
+    for (const child of this.children.list().reverse()) {
       child._scheduler._tell(child, { reason: this.#reason, force });
     }
     for (const waiter of this.line) waiter.freeze();
@@ -349,7 +350,7 @@ export interface ConcurrencyOptions {
 
 /** What a child of a group runs for an item: the item itself, or a wait for it. */
 function workOf(item: Awaitable, verb: string): Work<unknown> {
-  if (typeof item === "function") return item;
+  if (typeof item === "function" || isGenerator(item)) return item as Work<unknown>;
   const waitable = typeof item === "object" && item !== null;
   // Its wait begins when a task comes to it: a rejection before that is not unhandled.
   if (item instanceof Promise) item.catch(() => {});
@@ -366,11 +367,13 @@ function workOf(item: Awaitable, verb: string): Work<unknown> {
   throw new TypeError(`Cannot ${verb} ${describe(item)}: what a coroutine may yield is wanted`);
 }
 
-function itemsOf(awaitables: Awaitables, verb: string): [string, Work<unknown>][] {
+/** What is to be run, in order. */
+function worksOf(awaitables: Awaitables, verb: string): Work<unknown>[] {
   if (typeof awaitables !== "object" || awaitables === null) {
     throw new TypeError(`Cannot ${verb} ${describe(awaitables)}: a list or a record is wanted`);
   }
-  return Object.entries(awaitables).map(([name, item]) => [name, workOf(item, verb)]);
+  const items = Array.isArray(awaitables) ? awaitables as readonly Awaitable[] : Object.values(awaitables);
+  return items.map((item: Awaitable) => workOf(item, verb));
 }
 
 function checkConcurrency(concurrency: unknown): void {
@@ -436,10 +439,14 @@ class Slot extends SystemCall<void> {
   }
 }
 
+/** The names in a record; undefined for a list. */
+function namesOf(awaitables: Awaitables): string[] | undefined {
+  return Array.isArray(awaitables) ? undefined : Object.keys(awaitables);
+}
+
 /** The results of the tasks in the shape of the list or record. */
-function inShape(awaitables: Awaitables, names: string[], results: unknown[]): unknown {
-  if (Array.isArray(awaitables)) return results;
-  return Object.fromEntries(names.map((name, i) => [name, results[i]]));
+function inShape(names: string[] | undefined, results: unknown[]): unknown {
+  return names === undefined ? results : Object.fromEntries(names.map((name, i) => [name, results[i]]));
 }
 
 /**
@@ -471,11 +478,12 @@ export function all<const A extends Awaitables>(
   options: ConcurrencyOptions = {},
 ): Operation<ValuesOf<A>> {
   checkConcurrency(options.concurrency);
-  const items = itemsOf(awaitables, "wait for all of");
+  const works = worksOf(awaitables, "wait for all of");
+  const names = namesOf(awaitables);
   return new GroupCall(function* (group): Generator<Yieldable, ValuesOf<A>> {
-    const tasks = yield* runItems(group, items.map(([, work]) => work), options.concurrency);
+    const tasks = yield* runItems(group, works, options.concurrency);
     const values = tasks.map((task) => task._result());
-    return inShape(awaitables, items.map(([name]) => name), values) as ValuesOf<A>;
+    return inShape(names, values) as ValuesOf<A>;
   });
 }
 
@@ -500,11 +508,12 @@ export function settle<const A extends Awaitables>(
   options: ConcurrencyOptions = {},
 ): Operation<OutcomesOf<A>> {
   checkConcurrency(options.concurrency);
-  const items = itemsOf(awaitables, "settle");
+  const works = worksOf(awaitables, "settle");
+  const names = namesOf(awaitables);
   return new GroupCall(function* (group): Generator<Yieldable, OutcomesOf<A>> {
-    const tasks = yield* runItems(group, items.map(([, work]) => work), options.concurrency);
+    const tasks = yield* runItems(group, works, options.concurrency);
     const outcomes = tasks.map((task) => task.outcome);
-    return inShape(awaitables, items.map(([name]) => name), outcomes) as OutcomesOf<A>;
+    return inShape(names, outcomes) as OutcomesOf<A>;
   }, (_group, child) => child._heard = true);
 }
 
@@ -532,12 +541,12 @@ export function settle<const A extends Awaitables>(
  * ```
  */
 export function race<const A extends Awaitables>(awaitables: A): Operation<AnyValueOf<A>> {
-  const items = itemsOf(awaitables, "race");
-  if (items.length === 0) throw new TypeError("Cannot race nothing: nobody would ever win");
+  const works = worksOf(awaitables, "race");
+  if (works.length === 0) throw new TypeError("Cannot race nothing: nobody would ever win");
   let winner: Task | undefined;
   return new GroupCall(function* (group): Generator<Yieldable, AnyValueOf<A>> {
     winner = undefined;
-    for (const [, work] of items) group.spawn(work);
+    for (const work of works) group.spawn(work);
     yield* new GroupEnd(group as Group);
     return winner!._result() as AnyValueOf<A>;
   }, (group, child) => {
@@ -565,7 +574,9 @@ class CompletionWaiter extends Waiter {
 
 class Completions<T> implements AsCompleted<T> {
   readonly #items: Work<unknown>[];
+  /** Those that have ended, and how many of them have been given. */
   readonly #ended: Task[] = [];
+  #given = 0;
   readonly #line: ParkingPlace<CompletionWaiter> = new ParkingPlace();
   #started = false;
   /** Those that have not been given to anybody yet. */
@@ -582,8 +593,7 @@ class Completions<T> implements AsCompleted<T> {
 
   #next(task: Task, scheduler: Scheduler): IteratorResult<T, undefined> | Parked {
     if (!this.#started) this.#start(task, scheduler);
-    const ended = this.#ended.shift();
-    if (ended !== undefined) return this.#give(ended);
+    if (this.#given < this.#ended.length) return this.#give(this.#ended[this.#given++]!);
     if (this.#left === 0) return { done: true, value: undefined };
     const waiter = new CompletionWaiter();
     const parked = scheduler.park(task, waiter);
@@ -664,5 +674,5 @@ class NextCompletion<T> extends SystemCall<IteratorResult<T, undefined>> {
  * ```
  */
 export function asCompleted<const A extends Awaitables>(awaitables: A): AsCompleted<AnyValueOf<A>> {
-  return new Completions(itemsOf(awaitables, "go through").map(([, work]) => work));
+  return new Completions(worksOf(awaitables, "go through"));
 }

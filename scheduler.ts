@@ -492,9 +492,8 @@ export class Scheduler {
     }
     checkSignal(signal);
     const frame = frameOf(target, "spawn");
-    const task: Task = new Task(this, ++this.#lastTid, frame, parent, owner);
-    if (name !== undefined) task._extra.name = name;
-    else if (typeof target === "function" && target.name !== "") task._extra.name = target.name;
+    const title = name ?? (typeof target === "function" ? target.name : "");
+    const task: Task = new Task(this, ++this.#lastTid, title, frame, parent, owner);
     const locals = processor.task === null ? null : processor.task._extras?.locals ?? null;
     if (locals !== null) task._extra.locals = locals;
     if (daemon) task._flags |= DAEMON;

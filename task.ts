@@ -44,13 +44,16 @@ const STATES: readonly TaskState[] = ["ready", "ready", "running", "waiting", "e
 const DISPATCH = 3;
 const KILLED = 4;
 
-export const DAEMON = 1;
+const MODE = 7;
+
+// Flags beside the mode.
+export const DAEMON = 8;
 /** A boundary has fired that could not be delivered yet. */
-const PENDING = 2;
+const PENDING = 16;
 /** Somebody has seen, or will see, how it ends. */
-export const OBSERVED = 4;
+export const OBSERVED = 32;
 /** The coroutine on top is no generator: its methods have to be looked up. */
-const FOREIGN = 8;
+const FOREIGN = 64;
 
 const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 
@@ -76,7 +79,6 @@ export abstract class Ending extends Waiter {
 
 /** What only some tasks have. */
 class Extras {
-  name = "";
   /** The unwindings under way, innermost first. */
   unwinding: Unwinding | null = null;
   /** The first of the boundaries that wait to be delivered, in the order in which they fired. */
@@ -126,6 +128,8 @@ export interface Held {
 export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** Its number, counted from 1 in each scheduler. */
   readonly tid: number;
+  /** The name it was given, or that of the function it was made from; may be empty. */
+  readonly name: string;
   /** The tid of the task that spawned it; undefined if code outside tasks did. */
   readonly parent: number | undefined;
   /** @internal */
@@ -134,10 +138,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _owner: Owner | null;
   /** @internal */
   _state: number = READY;
-  /** @internal */
-  _mode: number = NEXT;
-  /** @internal */
-  _flags = 0;
+  /** @internal the mode, in which it goes on or has ended, and flags */
+  _flags: number = NEXT;
   /** @internal */
   _steps = 0;
   /** @internal the coroutine that is on the processor, or parked */
@@ -161,21 +163,26 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   constructor(
     scheduler: Scheduler,
     tid: number,
+    name: string,
     top: FrameIterator,
     parent: number | undefined,
     owner: Owner | null,
   ) {
     this.tid = tid;
+    this.name = name;
     this.parent = parent;
     this._scheduler = scheduler;
     this._owner = owner;
     this._top = top;
-    if (!isGenerator(top)) this._flags = FOREIGN;
+    if (!isGenerator(top)) this._flags = NEXT | FOREIGN;
   }
 
-  /** The name it was given, or that of the function it was made from; may be empty. */
-  get name(): string {
-    return this._extras === null ? "" : this._extras.name;
+  /** @internal How it goes on, or has ended. */
+  get _mode(): number {
+    return this._flags & MODE;
+  }
+  set _mode(mode: number) {
+    this._flags = (this._flags & ~MODE) | mode;
   }
 
   /** Whether it ends with its run instead of keeping it alive. */
@@ -328,17 +335,18 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     processor.credit = CREDIT;
     this._state = RUNNING;
     this._steps++;
-    if (this._mode === DISPATCH && !this._dispatch(this._inbox)) return;
+    if ((this._flags & MODE) === DISPATCH && !this._dispatch(this._inbox)) return;
     for (;;) {
-      const mode = this._mode;
+      const flags = this._flags;
       const value = this._inbox;
       this._inbox = undefined;
       let result: IteratorResult<unknown, unknown>;
       try {
-        if (mode === NEXT) {
-          const top = this._top!;
-          result = (this._flags & FOREIGN) === 0 ? generatorNext.call(top, value) : top.next(value);
-        } else if (mode === THROW && this._top instanceof SystemCall) {
+        if ((flags & (MODE | FOREIGN)) === NEXT) {
+          result = generatorNext.call(this._top!, value);
+        } else if ((flags & MODE) === NEXT) {
+          result = this._top!.next(value);
+        } else if ((flags & MODE) === THROW && this._top instanceof SystemCall) {
           // A call that is a frame by itself, as in `timeout(10, queue.get())`: a throw that would go through it and no
           // further costs V8 half a microsecond.
           this._top._issued = false;
@@ -347,7 +355,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
           return;
         } else {
           this._mode = NEXT;
-          result = this._interrupt(mode, value);
+          result = this._interrupt(flags & MODE, value);
         }
       } catch (error) {
         if (this._state !== RUNNING) this._unpark();

@@ -13,15 +13,19 @@ async function trivialAsync(): Promise<number> {
   return await 1;
 }
 
-Deno.bench({ name: "Promise.all of async functions", group: "1000 at once", baseline: true }, async () => {
+Deno.bench({
+  name: "Promise.all of async functions",
+  group: "1 000 coroutines that need not wait, at once",
+  baseline: true,
+}, async () => {
   await Promise.all(Array.from({ length: 1000 }, trivialAsync));
 });
 
-Deno.bench({ name: "all", group: "1000 at once" }, () => {
+Deno.bench({ name: "all", group: "1 000 coroutines that need not wait, at once" }, () => {
   new Scheduler().runSync(all(Array.from({ length: 1000 }, trivial)));
 });
 
-Deno.bench({ name: "promise", group: `${TIMES} results handed over`, baseline: true }, async () => {
+Deno.bench({ name: "promise", group: "100 000 results handed over", baseline: true }, async () => {
   let settle: (value: number) => void = () => {};
   let promise = new Promise<number>((resolve) => settle = resolve);
   const waiter = (async () => {
@@ -37,7 +41,7 @@ Deno.bench({ name: "promise", group: `${TIMES} results handed over`, baseline: t
   await waiter;
 });
 
-Deno.bench({ name: "Future", group: `${TIMES} results handed over` }, () => {
+Deno.bench({ name: "Future", group: "100 000 results handed over" }, () => {
   new Scheduler().runSync(function* () {
     let future = new Future<number>();
     const waiter = yield* spawn(function* () {

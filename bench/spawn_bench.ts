@@ -67,6 +67,19 @@ Deno.bench("spawn and join, run", { group: single }, async () => {
   check(await new Scheduler().run(oneAtATime(child)));
 });
 
+Deno.bench("spawn and join a generator function made on the spot", { group: single }, () => {
+  const sum = new Scheduler().runSync(function* () {
+    let sum = 0;
+    for (let i = 0; i < TASKS; i++) {
+      sum += yield* yield* spawn(function* () {
+        return i < TASKS ? 1 : 0;
+      });
+    }
+    return sum;
+  });
+  check(sum);
+});
+
 const many = `1 000 000 tasks, ${AT_ONCE} at once`;
 Deno.bench("Promise.all of async functions", { group: many, baseline: true }, async () => {
   let sum = 0;

@@ -128,7 +128,7 @@ Deno.bench("abort of a sleeping async function", { group: kills, baseline: true 
   }
   b.end();
 });
-Deno.bench("kill", { group: kills }, (b) => {
+Deno.bench("kill of a call", { group: kills }, (b) => {
   new Scheduler().runSync(function* () {
     const tasks: Task<void>[] = [];
     for (let i = 0; i < KILLS; i++) tasks.push(yield* spawn(sleep(HOUR)));
@@ -138,16 +138,17 @@ Deno.bench("kill", { group: kills }, (b) => {
     b.end();
   });
 });
-Deno.bench("kill, three calls deep, with a finally in each", { group: kills }, (b) => {
-  function* sleeper(depth: number): Coroutine<void> {
-    try {
-      if (depth > 1) yield sleeper(depth - 1);
-      else yield sleep(HOUR);
-    } finally {
-      cleanups++;
-    }
+let cleanups = 0;
+function* sleeper(depth: number): Coroutine<void> {
+  try {
+    if (depth > 1) yield sleeper(depth - 1);
+    else yield sleep(HOUR);
+  } finally {
+    cleanups++;
   }
-  let cleanups = 0;
+}
+Deno.bench("kill, three calls deep, with a finally in each", { group: kills }, (b) => {
+  cleanups = 0;
   new Scheduler().runSync(function* () {
     const tasks: Task<void>[] = [];
     for (let i = 0; i < KILLS; i++) tasks.push(yield* spawn(sleeper(3)));

@@ -7,6 +7,7 @@ import {
   Future,
   JoinError,
   kill,
+  Queue,
   race,
   Scheduler,
   settle,
@@ -327,6 +328,50 @@ Deno.test("a child that joins its owner would close a ring, and is told so", () 
     })
   );
   assertEquals((error as Error).name, "DeadlockError");
+});
+
+Deno.test("a queue between the children of a group that fails keeps what was not taken, and nobody stands at it", () => {
+  const log: string[] = [];
+  const queue = new Queue<number>({ capacity: 2, name: "jobs" });
+  virtual().runSync(function* () {
+    try {
+      yield* taskGroup(function* (group) {
+        for (const first of [0, 10]) {
+          group.spawn(function* producer() {
+            for (let i = first;; i++) {
+              yield* queue.put(i);
+              log.push(`put ${i}`);
+            }
+          });
+        }
+        group.spawn(function* consumer() {
+          for (let i = 0; i < 3; i++) log.push(`got ${yield* queue.get()}`);
+          throw new Error("no more");
+        });
+      });
+    } catch (error) {
+      log.push((error as Error).message);
+    }
+    log.push(String(queue));
+    for (let item; (item = queue.tryGet()) !== undefined;) log.push(`left ${item.value}`);
+    yield* queue.put(99);
+    log.push(`still a queue: ${yield* queue.get()}`);
+  });
+  assertEquals(log, [
+    "put 0",
+    "put 1",
+    "got 0",
+    "got 1",
+    "got 2",
+    "put 2", // it was told after its item had been taken: it goes on to its next wait
+    "put 3",
+    "put 10",
+    "no more",
+    'queue "jobs", 2 items',
+    "left 10",
+    "left 3",
+    "still a queue: 99",
+  ]);
 });
 
 Deno.test("two thousand children at once are no trouble", () => {

@@ -147,6 +147,21 @@ function* sleeper(depth: number): Coroutine<void> {
     cleanups++;
   }
 }
+// What V8 takes for the throws alone.
+Deno.bench("throw into three generators, with a finally in each", { group: kills }, (b) => {
+  const generators = Array.from({ length: 3 * KILLS }, () => sleeper(1));
+  for (const generator of generators) generator.next();
+  const error = new Error("enough");
+  b.start();
+  for (const generator of generators) {
+    try {
+      generator.throw(error);
+    } catch {
+      // as it should be
+    }
+  }
+  b.end();
+});
 Deno.bench("kill, three calls deep, with a finally in each", { group: kills }, (b) => {
   cleanups = 0;
   new Scheduler().runSync(function* () {

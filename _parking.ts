@@ -12,7 +12,7 @@
  * @module
  */
 
-import type { Yieldable } from "./_operation.ts";
+import { LEFT, type Yieldable } from "./_operation.ts";
 import { processor, RUNNING } from "./_processor.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
@@ -103,7 +103,7 @@ export function proceed<T>(operation: WaitingOperation<T>, value: unknown): Iter
   if (task === null) throw new TypeError("Cannot wait outside a task: code that is none can await it");
   if (--processor.credit >= 0 && !processor.observed) {
     const result = operation.begin(task, task._scheduler);
-    if (task._state === RUNNING) return { done: true, value: result as T };
+    return task._state === RUNNING ? { done: true, value: result as T } : LEFT;
   }
   return { done: false, value: operation.target as Yieldable };
 }

@@ -5,7 +5,9 @@
  */
 
 import {
+  CALLED,
   ENTERED,
+  LEFT,
   type Operation,
   type OperationIterator,
   TRAP,
@@ -82,7 +84,7 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
       if (task._state === RUNNING) {
         if (result as unknown !== ENTERED) return { done: true, value: result as T };
         this._issued = true;
-        return { done: false, value: ENTERED as unknown as Yieldable };
+        return CALLED;
       }
       task._leftBy(result);
     } catch (error) {
@@ -90,7 +92,7 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
       throw error;
     }
     this._issued = true;
-    return { done: false, value: this };
+    return LEFT;
   }
 
   /** Throws into the coroutine that waits for the call; for `yield*`. */

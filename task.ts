@@ -125,6 +125,9 @@ export interface Held {
  * });
  * ```
  */
+// Of the heap it takes 24 bytes and 8 for each field, 152 in all; its generator 136 in V8 15, and 32 more if it waits in
+// `yield*`; its bucket in the task table 8 to 16; the wait itself 48 for the token and from 24 for the call. What only some
+// tasks have is in `Extras`, 88 bytes.
 export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** Its number, counted from 1 in each scheduler. */
   readonly tid: number;

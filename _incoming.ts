@@ -30,7 +30,7 @@ export class Incoming extends Intake {
     super();
     this.owner = socket;
     this.#pulled = (error, n) => {
-      if (this.closed) return;
+      if (this.isClosed) return;
       if (error !== null) this.#end(socket._readFailed(error));
       else if (n === null) this.#end(socket._failure);
       else this.#buffer.filled(n!);

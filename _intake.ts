@@ -99,7 +99,7 @@ export abstract class Intake {
   protected abstract keepAlive(on: boolean): void;
 
   /** Whether `close` has been called. */
-  protected get closed(): boolean {
+  get isClosed(): boolean {
     return this.#closed;
   }
 
@@ -125,6 +125,11 @@ export abstract class Intake {
   protected pulled(): void {
     this.#pulling = false;
     this.#serveLine();
+  }
+
+  /** Starts the host's operation although nobody waits, if it is not pending. */
+  protected pullAhead(): void {
+    if (!this.#pulling && !this.#closed) this.#pull();
   }
 
   /** What it belongs to is closed: all who wait are told. */

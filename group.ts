@@ -79,13 +79,13 @@ class GroupWaiter extends Waiter {
   }
 }
 
-/** Waits until a group has no children. */
-class GroupEnd extends SystemCall<void> {
+/** @internal Waits until a group has no children. */
+export class GroupEnd extends SystemCall<void> {
   readonly #group: Group;
 
-  constructor(group: Group) {
+  constructor(group: TaskGroup) {
     super();
-    this.#group = group;
+    this.#group = group as Group;
   }
 
   handle(task: Task, scheduler: Scheduler): Parked | void {
@@ -97,10 +97,11 @@ class GroupEnd extends SystemCall<void> {
   }
 }
 
-/** Called when a child of a group has ended: true if its failure is no failure of the group. */
-type ChildEnded = (group: Group, child: Task) => boolean;
+/** @internal Called when a child of a group has ended: true if its failure is no failure of the group. */
+export type ChildEnded = (group: Group, child: Task) => boolean;
 
-class Group extends Boundary implements Owner, TaskGroup {
+/** @internal */
+export class Group extends Boundary implements Owner, TaskGroup {
   readonly owner: Task;
   readonly children: Children = new Children();
   readonly line: ParkingPlace<GroupWaiter> = new ParkingPlace();
@@ -259,8 +260,8 @@ class Group extends Boundary implements Owner, TaskGroup {
   }
 }
 
-/** A call whose work runs above a group. */
-class GroupCall<T> extends SystemCall<T> {
+/** @internal A call whose work runs above a group. */
+export class GroupCall<T> extends SystemCall<T> {
   readonly #body: (group: TaskGroup) => Work<T>;
   readonly #childEnded: ChildEnded | undefined;
 
@@ -401,7 +402,7 @@ function* runItems(
   const tasks: Task[] = [];
   if (items.length <= concurrency) {
     for (const item of items) tasks.push(group.spawn(item));
-    yield* new GroupEnd(group as Group);
+    yield* new GroupEnd(group);
     return tasks;
   }
   const line = new ParkingPlace<SlotWaiter>();
@@ -419,7 +420,7 @@ function* runItems(
     );
     tasks.push(task);
   }
-  yield* new GroupEnd(group as Group);
+  yield* new GroupEnd(group);
   return tasks;
 }
 
@@ -576,7 +577,7 @@ class Race<T> extends GroupCall<T> {
   *#run(group: TaskGroup, works: Work<unknown>[]): Generator<Yieldable, T> {
     this.winner = undefined;
     for (const work of works) group.spawn(work);
-    yield* new GroupEnd(group as Group);
+    yield* new GroupEnd(group);
     return this.winner!._result() as T;
   }
 

@@ -109,5 +109,7 @@ export {
   Listener,
   type ListenOptions,
   type SendOptions,
+  serve,
+  type ServeOptions,
   Socket,
 } from "./socket.ts";

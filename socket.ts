@@ -23,6 +23,8 @@ import { Scheduler } from "./scheduler.ts";
 import { type Pollable, SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 
+export { serve, type ServeOptions } from "./_serve.ts";
+
 /** Where to listen. */
 export interface ListenOptions {
   /** The number of the port; 0 for any that is free. */
@@ -304,11 +306,16 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
 
 // ---- Listening -------------------------------------------------------------------------------------------------------
 
-/** The connections that have been accepted and not been taken: one at most, or what an attempt has failed with. */
+/** The connections that have been accepted and not been taken, or what an attempt has failed with after them. */
 class Backlog extends Intake {
   readonly owner: Listener;
+  /**
+   * How many may be accepted before anybody has asked for them. Between two turns of one task every other that is ready has
+   * one, and behind a thousand of them a line of new clients would move by one connection at a time.
+   */
+  ahead = 0;
   readonly #acceptor: Acceptor;
-  #arrived: Connection | undefined;
+  readonly #arrived: Connection[] = [];
   #error: unknown;
 
   constructor(owner: Listener, acceptor: Acceptor) {
@@ -322,34 +329,34 @@ class Backlog extends Intake {
   }
 
   get ready(): boolean {
-    return this.#arrived !== undefined || this.#error !== undefined;
+    return this.#arrived.length > 0 || this.#error !== undefined;
   }
 
   shift(): Connection | undefined {
-    const arrived = this.#arrived;
+    const arrived = this.#arrived.shift();
     const error = this.#error;
-    this.#arrived = this.#error = undefined;
-    if (error !== undefined) throw error;
-    return arrived;
+    if (arrived !== undefined || error === undefined) return arrived;
+    this.#error = undefined;
+    throw error;
   }
 
   override close(): void {
-    if (this.closed) return;
+    if (this.isClosed) return;
     super.close();
-    this.#arrived?.close();
-    this.#arrived = undefined;
+    for (const connection of this.#arrived.splice(0)) connection.close();
     this.#acceptor.close();
   }
 
   protected override pull(): void {
     this.#acceptor.accept((error, connection) => {
-      if (this.closed) {
+      if (this.isClosed) {
         connection?.close();
         return;
       }
-      if (error === null) this.#arrived = connection;
-      else if (!DIED_BEFORE.has((error as Error).name)) this.#error = error;
+      if (error === null) this.#arrived.push(connection!);
+      else if (!hasDiedBefore(error)) this.#error = error;
       this.pulled();
+      if (this.#error === undefined && this.#arrived.length < this.ahead) this.pullAhead();
     });
   }
 
@@ -359,8 +366,28 @@ class Backlog extends Intake {
   }
 }
 
-/** What an accept fails with when the connection has died before it: nobody's error, so the next one is taken. */
-const DIED_BEFORE: ReadonlySet<unknown> = new Set(["NotConnected", "ConnectionAborted", "ConnectionReset"]);
+/**
+ * What an accept fails with when the connection has died before it: nobody's error, so the next one is taken. Linux hands
+ * on there what the network had to say of the new connection, and accept(2) asks to treat that as if none had come.
+ */
+function hasDiedBefore(error: unknown): boolean {
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return DIED_BEFORE.has(name) || DIED_BEFORE.has(code);
+}
+
+const DIED_BEFORE: ReadonlySet<unknown> = new Set([
+  ...["NotConnected", "ConnectionAborted", "ConnectionReset"],
+  ...[
+    "EPROTO",
+    "ENOPROTOOPT",
+    "ENETDOWN",
+    "EHOSTDOWN",
+    "ENONET",
+    "EHOSTUNREACH",
+    "EOPNOTSUPP",
+    "ENETUNREACH",
+  ],
+]);
 
 class Accept<Address extends Deno.Addr> extends Take<[Socket<Address>, Address]> {
   readonly intake: Backlog;
@@ -425,6 +452,17 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
    */
   accept(): SystemCall<[Socket<Address>, Address]> {
     return new Accept<Address>(this.#backlog);
+  }
+
+  /** @internal The same; so many more may be accepted from the host before they are asked for. */
+  _acceptAhead(ahead: number): SystemCall<[Socket<Address>, Address]> {
+    this.#backlog.ahead = ahead;
+    return this.accept();
+  }
+
+  /** @internal */
+  get _isClosed(): boolean {
+    return this.#backlog.isClosed;
   }
 
   /**
@@ -595,7 +633,7 @@ function toBytes(data: unknown, verb: string): Uint8Array {
 }
 
 /** An address in words: `127.0.0.1:5678`, `[::1]:5678`, a path. */
-function nameOf(addr: Endpoint | Deno.Addr): string {
+export function nameOf(addr: Endpoint | Deno.Addr): string {
   if ("hostname" in addr) {
     return addr.hostname.includes(":") ? `[${addr.hostname}]:${addr.port}` : `${addr.hostname}:${addr.port}`;
   }

@@ -122,14 +122,19 @@ export class MemoryConnection implements Connection {
 
 class MemoryAcceptor implements Acceptor {
   readonly addr: Deno.NetAddr;
+  readonly network: MemoryNetwork;
   readonly arrived: (Connection | Error)[] = [];
+  readonly closed: () => void;
   #done: Done<Connection> | undefined;
 
-  constructor(endpoint: Endpoint) {
+  constructor(network: MemoryNetwork, endpoint: Endpoint, closed: () => void) {
+    this.network = network;
     this.addr = { transport: "tcp", ...endpoint };
+    this.closed = closed;
   }
 
   accept(done: Done<Connection>): void {
+    this.network.attempts++;
     this.#done = done;
     this.flow();
   }
@@ -137,6 +142,11 @@ class MemoryAcceptor implements Acceptor {
   flow(): void {
     const done = this.#done;
     if (done === undefined || this.arrived.length === 0) return;
+    if (this.network.exhausted !== undefined) {
+      this.#done = undefined;
+      done(this.network.exhausted, undefined);
+      return;
+    }
     const next = this.arrived.shift()!;
     this.#done = undefined;
     if (next instanceof Error) done(next, undefined);
@@ -144,6 +154,8 @@ class MemoryAcceptor implements Acceptor {
   }
 
   close(): void {
+    this.closed();
+    for (const next of this.arrived.splice(0)) if (!(next instanceof Error)) next.close();
     const done = this.#done;
     this.#done = undefined;
     done?.(hostError("BadResource"), undefined);
@@ -159,6 +171,10 @@ export class MemoryNetwork implements Network {
   readonly connections: [MemoryConnection, MemoryConnection][] = [];
   /** As long as it holds, who connects waits; to let them go on, call what it holds. */
   held: (() => void)[] | undefined;
+  /** What every accept fails with while connections wait; they stay where they are. */
+  exhausted: Error | undefined;
+  /** How often an accept was begun. */
+  attempts = 0;
   /** How many attempts to connect were cancelled. */
   cancelled = 0;
 
@@ -167,8 +183,9 @@ export class MemoryNetwork implements Network {
   }
 
   listen(endpoint: Endpoint): Acceptor {
-    const acceptor = new MemoryAcceptor({ ...endpoint, port: endpoint.port || ++this.#lastPort });
-    this.#acceptors.set(acceptor.addr.port, acceptor);
+    const port = endpoint.port || ++this.#lastPort;
+    const acceptor = new MemoryAcceptor(this, { ...endpoint, port }, () => this.#acceptors.delete(port));
+    this.#acceptors.set(port, acceptor);
     return acceptor;
   }
 
@@ -189,6 +206,11 @@ export class MemoryNetwork implements Network {
     if (this.held === undefined) go();
     else this.held.push(go);
     return { cancel: () => this.cancelled++ };
+  }
+
+  /** How many connections nobody has accepted. */
+  waiting(port: number): number {
+    return this.#acceptors.get(port)!.arrived.length;
   }
 
   /** The next accept fails. */

@@ -8,7 +8,20 @@
  * @module
  */
 
-import type { Acceptor, Connection, Done, Endpoint, Network } from "./_network.ts";
+import type {
+  Acceptor,
+  Attempt,
+  ConnectEndpoint,
+  Connection,
+  DatagramEndpoint,
+  DatagramPort,
+  Done,
+  InetEndpoint,
+  ListenEndpoint,
+  Network,
+  TlsClientOptions,
+  TlsInfo,
+} from "./_network.ts";
 
 /** What a promise is to do when it is settled. */
 class Reactions<T> {
@@ -23,64 +36,122 @@ class Reactions<T> {
   }
 }
 
-class DenoConnection implements Connection {
-  readonly #conn: Deno.TcpConn;
+class DenoConnection<Conn extends Deno.Conn<Deno.Addr>> implements Connection {
+  protected readonly conn: Conn;
   #reading: Reactions<number | null> | undefined;
   #writing: Reactions<number> | undefined;
 
-  constructor(conn: Deno.TcpConn) {
-    this.#conn = conn;
-    try {
-      conn.setNoDelay(true);
-    } catch {
-      // It has been reset already: whoever reads from it will hear of that.
-    }
+  constructor(conn: Conn) {
+    this.conn = conn;
   }
 
   get localAddr(): Deno.Addr {
-    return this.#conn.localAddr;
+    return this.conn.localAddr;
   }
 
   get remoteAddr(): Deno.Addr {
-    return this.#conn.remoteAddr;
+    return this.conn.remoteAddr;
   }
 
   read(buffer: Uint8Array<ArrayBuffer>, done: Done<number | null>): void {
     if (this.#reading?.done !== done) this.#reading = new Reactions(done);
-    this.#conn.read(buffer).then(this.#reading.fulfilled, this.#reading.rejected);
+    this.conn.read(buffer).then(this.#reading.fulfilled, this.#reading.rejected);
   }
 
   write(data: Uint8Array, done: Done<number>): void {
     if (this.#writing?.done !== done) this.#writing = new Reactions(done);
-    this.#conn.write(data as Uint8Array<ArrayBuffer>).then(this.#writing.fulfilled, this.#writing.rejected);
+    this.conn.write(data as Uint8Array<ArrayBuffer>).then(this.#writing.fulfilled, this.#writing.rejected);
   }
 
   closeWrite(done: Done<void>): void {
-    settle(this.#conn.closeWrite(), done);
+    settle(this.conn.closeWrite(), done);
   }
 
   close(): void {
-    this.#conn.close();
-  }
-
-  setNoDelay(noDelay: boolean): void {
-    this.#conn.setNoDelay(noDelay);
+    this.conn.close();
   }
 
   ref(): void {
-    this.#conn.ref();
+    this.conn.ref();
   }
 
   unref(): void {
-    this.#conn.unref();
+    this.conn.unref();
   }
 }
 
-class DenoAcceptor implements Acceptor {
-  readonly #listener: Deno.TcpListener;
+class TcpConnection extends DenoConnection<Deno.TcpConn> {
+  constructor(conn: Deno.TcpConn) {
+    super(conn);
+    sendAtOnce(conn);
+  }
 
-  constructor(listener: Deno.TcpListener) {
+  setNoDelay(noDelay: boolean): void {
+    this.conn.setNoDelay(noDelay);
+  }
+
+  startTls(serverName: string, options: TlsClientOptions, done: Done<Connection>): Attempt {
+    const attempt = new DenoAttempt();
+    settle(attempt.secure(Deno.startTls(this.conn, { ...options, hostname: serverName })), done);
+    return attempt;
+  }
+}
+
+class TlsConnection extends DenoConnection<Deno.TlsConn> {
+  handshake(done: Done<TlsInfo>): void {
+    settle(this.conn.handshake(), done);
+  }
+}
+
+function sendAtOnce(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // It has been reset already: whoever reads from it will hear of that.
+  }
+}
+
+/** Something under way that ends in a connection, or is given up. */
+class DenoAttempt implements Attempt {
+  readonly #controller = new AbortController();
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  cancel(): void {
+    this.#controller.abort();
+  }
+
+  /** Ends the handshake; to give it up then closes the connection. */
+  async secure(connecting: Promise<Deno.TlsConn>): Promise<TlsConnection> {
+    const conn = await connecting;
+    let closed = false;
+    const close = () => {
+      if (!closed) conn.close();
+      closed = true;
+    };
+    this.signal.addEventListener("abort", close);
+    try {
+      this.signal.throwIfAborted();
+      await conn.handshake();
+      return new TlsConnection(conn);
+    } catch (error) {
+      close();
+      throw error;
+    } finally {
+      this.signal.removeEventListener("abort", close);
+    }
+  }
+}
+
+class DenoAcceptor<Conn extends Deno.Conn<Deno.Addr>> implements Acceptor {
+  readonly #listener: Deno.Listener<Conn, Deno.Addr>;
+  readonly #wrap: (conn: Conn) => Connection;
+
+  constructor(listener: Deno.Listener<Conn, Deno.Addr>, wrap: (conn: Conn) => Connection) {
     this.#listener = listener;
+    this.#wrap = wrap;
   }
 
   get addr(): Deno.Addr {
@@ -88,7 +159,7 @@ class DenoAcceptor implements Acceptor {
   }
 
   accept(done: Done<Connection>): void {
-    settle(this.#listener.accept().then((conn) => new DenoConnection(conn)), done);
+    settle(this.#listener.accept().then(this.#wrap), done);
   }
 
   close(): void {
@@ -108,12 +179,117 @@ function settle<T>(promise: Promise<T>, done: Done<T>): void {
   promise.then((value) => done(null, value), (error) => done(error, undefined));
 }
 
+function tcpConnection(conn: Deno.TcpConn): Connection {
+  return new TcpConnection(conn);
+}
+
+function tlsConnection(conn: Deno.TlsConn): Connection {
+  return new TlsConnection(conn);
+}
+
+function unixConnection(conn: Deno.UnixConn): Connection {
+  return new DenoConnection(conn);
+}
+
+// ---- What needs a flag -----------------------------------------------------------------------------------------------
+
+interface DenoDatagrams {
+  readonly addr: Deno.NetAddr;
+  receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.NetAddr]>;
+  send(data: Uint8Array, addr: Deno.NetAddr): Promise<number>;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+type ListenDatagram = (options: DatagramEndpoint & { transport: "udp" }) => DenoDatagrams;
+
+/**
+ * What the flag `--unstable-net` brings. To ask for it without the flag would end the process, not throw; but this
+ * function is there only with it, so it tells for all of it.
+ */
+function unstableNet(): { listenDatagram?: ListenDatagram } {
+  return Deno as unknown as { listenDatagram?: ListenDatagram };
+}
+
+function refuse(what: string): never {
+  throw new Deno.errors.NotSupported(`Cannot ${what}: Deno offers that with the flag --unstable-net only`);
+}
+
+class DenoDatagramPort implements DatagramPort {
+  readonly #conn: DenoDatagrams;
+
+  constructor(conn: DenoDatagrams) {
+    this.#conn = conn;
+  }
+
+  get addr(): Deno.NetAddr {
+    return this.#conn.addr;
+  }
+
+  receive(buffer: Uint8Array<ArrayBuffer>, done: Done<readonly [number, Deno.NetAddr]>): void {
+    settle(this.#conn.receive(buffer).then(([data, addr]) => [data.length, addr] as const), done);
+  }
+
+  send(data: Uint8Array, { hostname, port }: InetEndpoint, done: Done<number>): void {
+    settle(this.#conn.send(data, { transport: "udp", hostname, port }), done);
+  }
+
+  close(): void {
+    this.#conn.close();
+  }
+
+  ref(): void {
+    this.#conn.ref();
+  }
+
+  unref(): void {
+    this.#conn.unref();
+  }
+}
+
+// ---- The network -----------------------------------------------------------------------------------------------------
+
 export const denoNetwork: Network = {
-  listen: (endpoint: Endpoint) => new DenoAcceptor(Deno.listen({ ...endpoint })),
-  connect(endpoint, done) {
-    const controller = new AbortController();
-    const connecting = Deno.connect({ ...endpoint, signal: controller.signal });
-    settle(connecting.then((conn) => new DenoConnection(conn)), done);
-    return { cancel: () => controller.abort() };
+  listen(endpoint: ListenEndpoint): Acceptor {
+    if ("path" in endpoint) {
+      return new DenoAcceptor(Deno.listen({ transport: "unix", path: endpoint.path }), unixConnection);
+    }
+    const { tls, ...options } = endpoint;
+    if (options.reusePort && unstableNet().listenDatagram === undefined) refuse("listen with reusePort");
+    if (tls === undefined) return new DenoAcceptor(Deno.listen(options), tcpConnection);
+    return new DenoAcceptor(Deno.listenTls({ ...options, ...tls }), tlsConnection);
+  },
+
+  connect(endpoint: ConnectEndpoint, done: Done<Connection>): Attempt {
+    const attempt = new DenoAttempt();
+    if ("path" in endpoint) {
+      settle(Deno.connect({ transport: "unix", path: endpoint.path }).then(unixConnection), done);
+      return attempt;
+    }
+    const { hostname, port, tls } = endpoint;
+    if (tls === undefined) {
+      settle(Deno.connect({ hostname, port, signal: attempt.signal }).then(tcpConnection), done);
+      return attempt;
+    }
+    const { serverName, cert, key, ...options } = tls;
+    if (cert !== undefined && key !== undefined) {
+      // The only way to show a certificate, and one without a signal.
+      const connecting = Deno.connectTls({ hostname, port, cert, key, ...options });
+      settle(attempt.secure(connecting), done);
+      return attempt;
+    }
+    const connecting = Deno.connect({ hostname, port, signal: attempt.signal }).then((conn) => {
+      sendAtOnce(conn);
+      return Deno.startTls(conn, { ...options, hostname: serverName });
+    });
+    settle(attempt.secure(connecting), done);
+    return attempt;
+  },
+
+  listenDatagram(endpoint: DatagramEndpoint): DatagramPort {
+    const { listenDatagram } = unstableNet();
+    if (listenDatagram === undefined) refuse("listen for datagrams");
+    return new DenoDatagramPort(listenDatagram({ ...endpoint, transport: "udp" }));
   },
 };

@@ -51,6 +51,14 @@ export class Incoming extends Intake {
     return this.#buffer.size > 0 || this.#ended;
   }
 
+  /** What keeps the connection from being used in another way; undefined if nothing does. */
+  get inUse(): string | undefined {
+    if (this.#buffer.size > 0) return `${this.#buffer.size} bytes have come that nobody has taken`;
+    if (this.#ended) return "the other end has said that nothing more will come";
+    if (this.isPulling) return "a read is in flight (one that was cancelled stays with the socket)";
+    return undefined;
+  }
+
   /** Takes the first `n` bytes. */
   take(n: number): Bytes {
     this.taken += n;
@@ -131,6 +139,19 @@ export class Recv extends Receive<Bytes | null> {
   take(): Bytes | null | typeof NOT_YET {
     const { size } = this.intake;
     if (size > 0) return this.intake.takeCheaply(Math.min(size, this.#maxBytes));
+    return this.intake.atEnd() ? null : NOT_YET;
+  }
+}
+
+/** The same, for a stream that hands the memory on, which must be nobody else's. */
+export class Read extends Receive<Bytes | null> {
+  get verb(): string {
+    return "read";
+  }
+
+  take(): Bytes | null | typeof NOT_YET {
+    const { size } = this.intake;
+    if (size > 0) return this.intake.take(size);
     return this.intake.atEnd() ? null : NOT_YET;
   }
 }

@@ -69,10 +69,60 @@ class TakeWaiter extends Waiter {
     return "host";
   }
 
+  /** Whether the wait is over, and its place in the line void. */
+  get isOver(): boolean {
+    return this._task === null;
+  }
+
+  give(value: unknown): void {
+    this._task?._scheduler.resume(this, value);
+  }
+
+  refuse(error: unknown): void {
+    this._task?._scheduler.fail(this, error);
+  }
+
   override cancel(): void {
     super.cancel();
     this.call.intake._left();
   }
+}
+
+/** Code outside tasks that stands in the same line. */
+class OutsideWaiter<T> extends TakeWaiter implements Asked<T> {
+  readonly #settled: PromiseWithResolvers<T> = Promise.withResolvers();
+  #over = false;
+
+  get value(): Promise<T> {
+    return this.#settled.promise;
+  }
+
+  override get isOver(): boolean {
+    return this.#over;
+  }
+
+  override give(value: unknown): void {
+    this.#over = true;
+    this.#settled.resolve(value as T);
+  }
+
+  override refuse(error: unknown): void {
+    this.#over = true;
+    this.#settled.reject(error);
+  }
+
+  override cancel(): void {
+    if (this.#over) return;
+    this.#over = true;
+    super.cancel();
+  }
+}
+
+/** What code outside tasks has asked for. */
+export interface Asked<T> {
+  readonly value: Promise<T>;
+  /** It is not wanted any more: nothing will be taken, and the promise stays pending. */
+  cancel(): void;
 }
 
 /** A store that the host fills and tasks take from, first come first served. */
@@ -88,7 +138,7 @@ export abstract class Intake {
   /** The address, for what is waited for. */
   abstract readonly name: string;
   /** What it belongs to, for errors: `socket 127.0.0.1:50312`. */
-  abstract readonly owner: { toString(): string };
+  abstract readonly owner: Closable;
   /** Whether something can be taken, or an end or a failure be told, without waiting. */
   abstract readonly ready: boolean;
 
@@ -97,6 +147,11 @@ export abstract class Intake {
 
   /** A pending operation is to keep the process alive, or not. */
   protected abstract keepAlive(on: boolean): void;
+
+  /** Whether the host's operation is pending. */
+  get isPulling(): boolean {
+    return this.#pulling;
+  }
 
   /** Whether `close` has been called. */
   get isClosed(): boolean {
@@ -121,6 +176,19 @@ export abstract class Intake {
     return waiter;
   }
 
+  /** The same for code outside tasks. */
+  ask<T>(call: Take<T>): Asked<T> {
+    const waiter = new OutsideWaiter<T>(call);
+    if (this.#closed) {
+      waiter.refuse(closed(call.verb, this.owner));
+    } else {
+      this.#line.push(waiter);
+      if (this.#unrefed) this.#keepAlive(true);
+      this.#serveLine();
+    }
+    return waiter;
+  }
+
   /** The host's operation is over, and the store filled. */
   protected pulled(): void {
     this.#pulling = false;
@@ -136,7 +204,7 @@ export abstract class Intake {
   close(): void {
     this.#closed = true;
     for (let waiter = this.#line.shift(); waiter !== null; waiter = this.#line.shift()) {
-      waiter._task?._scheduler.fail(waiter, closed(waiter.call.verb, this.owner));
+      waiter.refuse(closed(waiter.call.verb, this.owner));
     }
   }
 
@@ -161,26 +229,32 @@ export abstract class Intake {
     if (this.#serving) return;
     this.#serving = true;
     for (let waiter = this.#line.first; waiter !== null; waiter = this.#line.first) {
-      const scheduler = waiter._task?._scheduler;
       try {
-        const value = scheduler === undefined ? undefined : waiter.call.take();
+        const value = waiter.isOver ? undefined : waiter.call.take();
         if (value === NOT_YET) {
           if (this.#pulling) break;
           this.#pull();
           continue;
         }
         this.#line.remove(waiter);
-        scheduler?.resume(waiter, value);
+        waiter.give(value);
       } catch (error) {
         this.#line.remove(waiter);
-        scheduler?.fail(waiter, error);
+        waiter.refuse(error);
       }
     }
     this.#serving = false;
   }
 }
 
+/** A socket or a listener, for errors: `socket 127.0.0.1:50312`. */
+export interface Closable {
+  toString(): string;
+  /** What has become of it, if that is more than that it is closed. */
+  readonly _fate?: string;
+}
+
 /** What is thrown where something is closed. */
-export function closed(verb: string, what: { toString(): string }): ClosedError {
-  return new ClosedError(`Cannot ${verb}: ${what} is closed`);
+export function closed(verb: string, what: Closable): ClosedError {
+  return new ClosedError(`Cannot ${verb}: ${what} ${what._fate ?? "is closed"}`);
 }

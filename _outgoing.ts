@@ -3,7 +3,7 @@
  *
  * The host may take a write in parts, and writes that overlap may then interleave. So a send has the floor until all its
  * bytes are out, and whatever else must come after what was sent before stands in the same line: the end of writing, and
- * those who want to know that nothing is in flight.
+ * those who want to know that nothing is in flight. A TLS handshake stands there too, as nothing goes out before its end.
  *
  * A write in flight cannot be withdrawn. When its task is cancelled it goes on as the socket's, the last of its send, and
  * the bytes that it brings out are counted. If the send is then cut in the middle, no later one can know what the other end
@@ -12,43 +12,20 @@
  * @module
  */
 
-import { closed } from "./_intake.ts";
-import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
+import type { TlsInfo } from "./_network.ts";
+import type { Parked } from "./_parking.ts";
+import { Turn, Turns } from "./_turns.ts";
 import { ClosedError, InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Socket } from "./socket.ts";
 import { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 
-/** One that stands in the line. */
-abstract class Turn extends Waiter {
-  readonly outgoing: Outgoing;
-
-  constructor(outgoing: Outgoing) {
-    super();
-    this.outgoing = outgoing;
-  }
-
-  abstract readonly verb: string;
-
-  /** Called when it has the floor and nothing is in flight: true if it is done, false if it has started an operation. */
-  abstract proceed(): boolean;
-
-  get reason(): string {
-    return `${this.verb} ${this.outgoing.owner._name}`;
-  }
-
-  get source(): "host" {
-    return "host";
-  }
-
-  override cancel(): boolean {
-    super.cancel();
-    return !this.outgoing.isInFlight(this);
-  }
+abstract class OutgoingTurn extends Turn {
+  declare readonly turns: Outgoing;
 }
 
-class SendTurn extends Turn {
+class SendTurn extends OutgoingTurn {
   readonly data: Uint8Array;
   readonly continues: boolean;
   readonly length: number;
@@ -67,82 +44,78 @@ class SendTurn extends Turn {
   }
 
   proceed(): boolean {
-    const { outgoing, data, offset, length } = this;
+    const { turns, data, offset, length } = this;
     if (offset === length) {
-      if (this.continues) outgoing.mend();
+      if (this.continues) turns.mend();
       return true;
     }
-    outgoing.checkWritable();
-    if (offset === 0 && !this.continues) outgoing.checkWhole();
+    turns.checkWritable();
+    if (offset === 0 && !this.continues) turns.checkWhole("send");
     if (data.length !== length) {
       throw new TypeError("Cannot send: the data were detached or resized meanwhile");
     }
-    outgoing.write(this, offset === 0 ? data : data.subarray(offset));
+    turns.write(this, offset === 0 ? data : data.subarray(offset));
     return false;
   }
 }
 
-class CloseWriteTurn extends Turn {
+class CloseWriteTurn extends OutgoingTurn {
   get verb(): string {
     return "closeWrite";
   }
 
   proceed(): boolean {
-    return this.outgoing.closeWrite(this);
+    return this.turns.closeWrite(this);
   }
 }
 
-class WriteWaitTurn extends Turn {
+class HandshakeTurn extends OutgoingTurn {
+  info: TlsInfo | undefined;
+
   get verb(): string {
-    return "writeWait";
+    return "handshake";
+  }
+
+  override get answer(): TlsInfo | undefined {
+    return this.info;
   }
 
   proceed(): boolean {
-    return true;
+    if (this.info === undefined) this.turns.handshake(this);
+    return this.info !== undefined;
   }
 }
 
-export class Outgoing {
-  readonly owner: Socket;
+export class Outgoing extends Turns {
+  declare readonly owner: Socket;
   /** How many bytes the host has taken. */
   sent = 0;
-  readonly #line = new ParkingPlace<Turn>();
-  /** Whose operation is in flight. It may have left the line. */
-  #inFlight: Turn | null = null;
-  #advancing = false;
-  #closed = false;
   #writeClosed = false;
   /** What writing has failed with. */
   #error: unknown;
   /** How much of a send went out that was cut in the middle. */
   #torn: string | undefined;
-  /** What the last turn has failed with that was over before its task was parked. */
-  #unparked: unknown;
   readonly #written: (error: unknown, n: number | undefined) => void = (error, n) => {
-    const send = this.#inFlight as SendTurn;
-    this.#inFlight = null;
+    const send = this.inFlight as SendTurn;
+    this.inFlight = null;
     if (error === null) {
       this.sent += n!;
       send.offset += n!;
     } else {
       this.#error = this.owner._writeFailed(error);
     }
-    if (send._place === null) this.#noteCut(send);
-    this.#advance();
+    if (send._place === null) this.failed(send);
+    this.advance();
   };
 
   constructor(socket: Socket) {
-    this.owner = socket;
+    super(socket);
   }
 
-  /** Handles a call: to have its turn at once, or to park its task until it has had it. */
-  enter(turn: Turn, task: Task, scheduler: Scheduler): void | Parked {
-    if (this.#closed) throw closed(turn.verb, this.owner);
-    this.#unparked = undefined;
-    this.#line.push(turn);
-    this.#advance();
-    if (turn._place !== null) return scheduler.park(task, turn);
-    if (this.#unparked !== undefined) throw this.#unparked;
+  /** What keeps the connection from being used in another way; undefined if nothing does. */
+  get inUse(): string | undefined {
+    if (!this.isIdle) return "a write is in flight";
+    return this.#writeClosed ? "it is closed for writing" : undefined;
   }
 
   /** Throws what keeps the host from taking more. */
@@ -153,10 +126,10 @@ export class Outgoing {
   }
 
   /** Throws if the other end could make no sense of more. */
-  checkWhole(): void {
+  checkWhole(verb: string): void {
     if (this.#torn === undefined) return;
     throw new InvalidStateError(
-      `Cannot send: of an earlier send only ${this.#torn} went out on ${this.owner}; ` +
+      `Cannot ${verb}: of an earlier send only ${this.#torn} went out on ${this.owner}; ` +
         "a send that knows how to go on says { continues: true }",
     );
   }
@@ -166,8 +139,8 @@ export class Outgoing {
     this.#torn = undefined;
   }
 
-  write(send: SendTurn, data: Uint8Array): void {
-    this.#inFlight = send;
+  write(send: Turn, data: Uint8Array): void {
+    this.inFlight = send;
     this.owner._connection.write(data, this.#written);
   }
 
@@ -175,55 +148,49 @@ export class Outgoing {
   closeWrite(turn: Turn): boolean {
     if (this.#writeClosed) return true;
     this.checkWritable();
-    this.#inFlight = turn;
+    this.inFlight = turn;
     this.owner._connection.closeWrite((error) => {
-      this.#inFlight = null;
       if (error === null) this.#writeClosed = true;
-      else this.#error = this.owner._writeFailed(error);
-      this.#advance();
+      this.#over(error);
     });
     return false;
   }
 
-  isInFlight(turn: Turn): boolean {
-    return this.#inFlight === turn;
-  }
-
-  /** The socket is closed: all who wait are told. */
-  close(): void {
-    this.#closed = true;
-    for (let turn = this.#line.first; turn !== null; turn = this.#line.first) {
-      this.#leave(turn, closed(turn.verb, this.owner));
+  handshake(turn: HandshakeTurn): void {
+    const { _connection: connection } = this.owner;
+    if (connection.handshake === undefined) {
+      throw new InvalidStateError(`Cannot handshake: ${this.owner} does not speak TLS`);
     }
+    const failure = this.owner._failure ?? this.#error;
+    if (failure !== undefined) throw failure;
+    this.inFlight = turn;
+    connection.handshake((error, info) => {
+      if (error === null) turn.info = info;
+      this.#over(error);
+    });
   }
 
-  #noteCut({ offset, length }: SendTurn): void {
+  #over(error: unknown): void {
+    this.inFlight = null;
+    if (error !== null) this.#error = this.owner._writeFailed(error);
+    this.advance();
+  }
+
+  /** A send that was cut in the middle leaves the stream torn. */
+  protected override failed(turn: Turn): void {
+    if (!(turn instanceof SendTurn)) return;
+    const { offset, length } = turn;
     if (offset > 0 && offset < length) this.#torn = `${offset} of ${length} bytes`;
   }
 
-  /** Gives the floor to one after the other. Where the host answers at once, this loop goes on in place of a call of itself. */
-  #advance(): void {
-    if (this.#advancing) return;
-    this.#advancing = true;
-    while (this.#inFlight === null) {
-      const turn = this.#line.first;
-      if (turn === null) break;
-      try {
-        if (turn.proceed()) this.#leave(turn, undefined);
-      } catch (error) {
-        if (turn instanceof SendTurn) this.#noteCut(turn);
-        this.#leave(turn, error);
-      }
-    }
-    this.#advancing = false;
+  /** For code outside tasks: sends all of `data`. */
+  send(data: Uint8Array): Promise<void> {
+    return this.perform(new SendTurn(this, data, false));
   }
 
-  #leave(turn: Turn, error: unknown): void {
-    this.#line.remove(turn);
-    const scheduler = turn._task?._scheduler;
-    if (scheduler === undefined) this.#unparked = error;
-    else if (error === undefined) scheduler.resume(turn);
-    else scheduler.fail(turn, error);
+  /** For code outside tasks: ends writing. */
+  end(): Promise<void> {
+    return this.perform(new CloseWriteTurn(this));
   }
 }
 
@@ -240,7 +207,8 @@ export class Send extends SystemCall<void> {
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#outgoing.enter(new SendTurn(this.#outgoing, this.#data, this.#continues), task, scheduler);
+    const turn = new SendTurn(this.#outgoing, this.#data, this.#continues);
+    return this.#outgoing.enter(turn, task, scheduler) as void | Parked;
   }
 }
 
@@ -253,11 +221,19 @@ export class CloseWrite extends SystemCall<void> {
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#outgoing.enter(new CloseWriteTurn(this.#outgoing), task, scheduler);
+    return this.#outgoing.enter(new CloseWriteTurn(this.#outgoing), task, scheduler) as void | Parked;
   }
 }
 
-/** Parks the task until no write is in flight. */
-export function writeWaitOf(outgoing: Outgoing, task: Task, scheduler: Scheduler): void | Parked {
-  return outgoing.enter(new WriteWaitTurn(outgoing), task, scheduler);
+export class Handshake extends SystemCall<TlsInfo> {
+  readonly #outgoing: Outgoing;
+
+  constructor(outgoing: Outgoing) {
+    super();
+    this.#outgoing = outgoing;
+  }
+
+  handle(task: Task, scheduler: Scheduler): TlsInfo | Parked {
+    return this.#outgoing.enter(new HandshakeTurn(this.#outgoing), task, scheduler) as TlsInfo | Parked;
+  }
 }

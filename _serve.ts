@@ -14,6 +14,7 @@
 
 import { checkTime } from "./_check.ts";
 import { THROW } from "./_boundary.ts";
+import { nameOf } from "./_endpoints.ts";
 import { Event } from "./_event.ts";
 import { closed } from "./_intake.ts";
 import { type Coroutine, describe, type Work } from "./_operation.ts";
@@ -21,7 +22,7 @@ import { select } from "./_select.ts";
 import { Semaphore } from "./_semaphore.ts";
 import { ClosedError, TimeoutError } from "./errors.ts";
 import { type ChildEnded, GroupCall, GroupEnd, type TaskGroup } from "./group.ts";
-import { type Listener, nameOf, type Socket } from "./socket.ts";
+import type { Listener, Socket } from "./socket.ts";
 import { shield, sleep, timeout } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 

@@ -12,34 +12,51 @@
  * @module
  */
 
+import { Accept, Backlog } from "./_backlog.ts";
+import { checkSize, toBytes } from "./_bytes.ts";
+import { Connect, ConnectAtAllCosts } from "./_connecting.ts";
 import { denoNetwork } from "./_deno_network.ts";
+import {
+  checkString,
+  connectEndpoint,
+  type ConnectOptions,
+  listenEndpoint,
+  type ListenOptions,
+  nameOf,
+  type StartTlsOptions,
+  type TcpConnectOptions,
+  type TcpListenOptions,
+  tlsClientOptions,
+  type TlsListenOptions,
+  type UnixConnectOptions,
+  type UnixListenOptions,
+} from "./_endpoints.ts";
 import { Incoming, NextLine, ReadAll, Recv, RecvExactly, RecvLine, RecvUntil } from "./_incoming.ts";
-import { Intake, NOT_YET, ReadyWait, Take } from "./_intake.ts";
-import type { Acceptor, Connection, Endpoint, Network } from "./_network.ts";
-import { describe } from "./_operation.ts";
-import { CloseWrite, Outgoing, Send, writeWaitOf } from "./_outgoing.ts";
-import { Parked, type Wait } from "./_parking.ts";
+import { closed, ReadyWait } from "./_intake.ts";
+import type { Acceptor, Attempt, Connection, Done, TlsClientOptions, TlsInfo } from "./_network.ts";
+import { CloseWrite, Handshake, Outgoing, Send } from "./_outgoing.ts";
+import type { Parked } from "./_parking.ts";
+import { SocketStreams } from "./_streams.ts";
+import { idleWait } from "./_turns.ts";
+import { InvalidStateError } from "./errors.ts";
 import { Scheduler } from "./scheduler.ts";
-import { type Pollable, SystemCall } from "./syscalls.ts";
+import type { Pollable, SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 
+export { DatagramSocket, listenDatagram } from "./_datagram.ts";
+export type {
+  ConnectOptions,
+  DatagramOptions,
+  ListenOptions,
+  StartTlsOptions,
+  TcpConnectOptions,
+  TcpListenOptions,
+  TlsConnectOptions,
+  TlsListenOptions,
+  UnixConnectOptions,
+  UnixListenOptions,
+} from "./_endpoints.ts";
 export { serve, type ServeOptions } from "./_serve.ts";
-
-/** Where to listen. */
-export interface ListenOptions {
-  /** The number of the port; 0 for any that is free. */
-  port: number;
-  /** The address to listen on, or its name; `0.0.0.0`, all of the machine's, if not given. */
-  hostname?: string;
-}
-
-/** What to connect to. */
-export interface ConnectOptions {
-  /** The number of the port. */
-  port: number;
-  /** The address, or its name; `127.0.0.1` if not given. */
-  hostname?: string;
-}
 
 /** How something is sent. */
 export interface SendOptions {
@@ -60,7 +77,6 @@ export interface Lines {
 }
 
 const NO_OPTIONS = {};
-const encoder = new TextEncoder();
 
 /**
  * A connection: a stream of bytes in both directions. It comes from {@linkcode Listener.accept} or {@linkcode connect}.
@@ -95,13 +111,18 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
   readonly _connection: Connection;
   /** @internal what the connection as a whole has failed with */
   _failure: unknown = undefined;
+  /** @internal what has become of it, for errors */
+  _fate = "is open";
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
-  #closed = false;
+  /** The name that was connected to. */
+  readonly #hostname: string | undefined;
+  #streams: SocketStreams | undefined;
 
   /** @internal Sockets come from `Listener.accept` and `connect`. */
-  constructor(connection: Connection) {
+  constructor(connection: Connection, hostname?: string) {
     this._connection = connection;
+    this.#hostname = hostname;
     this.#incoming = new Incoming(this);
     this.#outgoing = new Outgoing(this);
   }
@@ -248,15 +269,104 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    * no harm.
    */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#incoming.close();
-    this.#outgoing.close();
+    if (this.#incoming.isClosed) return;
+    this.#end("is closed");
     this._connection.close();
   }
 
+  /** All who use it are told. */
+  #end(fate: string): void {
+    this._fate = fate;
+    this.#incoming.close();
+    this.#outgoing.close();
+  }
+
   /**
-   * Has small sends go out at once, or be gathered by the system (Nagle's algorithm). At once is how it starts.
+   * Has the connection speak TLS from now on, as its client: what a protocol calls STARTTLS. It answers when the handshake
+   * is over. This socket is then of no use any more, whatever comes of it; one that is cancelled closes the connection.
+   *
+   * @param options Whose certificate is wanted, and who is trusted.
+   * @returns An operation that gives the socket to go on with, or throws the host's error, such as
+   * `Deno.errors.InvalidData` for a certificate that nobody vouches for.
+   * @throws {TypeError} If an option is of the wrong kind.
+   * @throws {InvalidStateError} In the task, if it cannot be done now: a read or a write is in flight, or bytes have come
+   * that nobody has taken. A `recv` that was cancelled leaves its read in flight. Or the connection is no TCP connection, or
+   * speaks TLS already. The socket stays usable.
+   * @throws {ClosedError} In the task, if the socket is closed.
+   *
+   * @example
+   * ```ts ignore
+   * import { connect, type Coroutine } from "@genos/kernel";
+   *
+   * function* mail(): Coroutine<void> {
+   *   const plain = yield* connect({ hostname: "mail.example.com", port: 25 });
+   *   yield* plain.recvLine();
+   *   yield* plain.send("STARTTLS\r\n");
+   *   yield* plain.recvLine();
+   *   using socket = yield* plain.startTls();
+   *   yield* socket.send("EHLO example.com\r\n");
+   * }
+   * ```
+   */
+  startTls(options: StartTlsOptions = NO_OPTIONS): SystemCall<Socket<Address>> {
+    const { hostname = this.#hostname ?? hostOf(this.remoteAddr) } = options;
+    checkString(hostname, "hostname", "startTls");
+    const client = tlsClientOptions(options, "startTls");
+    return new ConnectAtAllCosts({
+      reason: `startTls ${this._name}`,
+      begin: (_scheduler, done) => this.#startTls(hostname, client, done),
+      made: (connection) => new Socket<Address>(connection, hostname),
+    });
+  }
+
+  #startTls(hostname: string, options: TlsClientOptions, done: Done<Connection>): Attempt {
+    if (this.#incoming.isClosed) throw closed("startTls", this);
+    if (this._failure !== undefined) throw this._failure;
+    const { _connection: connection } = this;
+    const inUse = this.#incoming.inUse ?? this.#outgoing.inUse ??
+      (connection.startTls === undefined ? "it is no TCP connection that could" : undefined);
+    if (inUse !== undefined) throw new InvalidStateError(`Cannot startTls on ${this}: ${inUse}`);
+    this.#outgoing.checkWhole("startTls");
+    this.#end("speaks TLS now, through the socket that startTls gave");
+    return connection.startTls!(hostname, options, done);
+  }
+
+  /**
+   * Waits until the TLS handshake is over. The first `recv` or `send` would do that as well; a server that wants to know
+   * sooner who is there, or which protocol was agreed on, asks here. A client's is over when `connect` or `startTls` answers.
+   *
+   * @returns A system call that gives the application protocol that was agreed on.
+   * @throws {InvalidStateError} In the task, if the connection does not speak TLS.
+   * @throws {ClosedError} In the task, if the socket is closed or gets closed meanwhile.
+   * @throws The host's error, in the task and for all who use the socket, such as `Deno.errors.InvalidData`.
+   */
+  handshake(): SystemCall<TlsInfo> {
+    return new Handshake(this.#outgoing);
+  }
+
+  /**
+   * What comes in, as a stream of the web platform, for code that is written for those; also outside tasks. Nothing is read
+   * before somebody asks. To cancel it ends reading, and closes the socket unless `writable` is in use.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#webStreams.readable;
+  }
+
+  /**
+   * What goes out, as a stream of the web platform, for code that is written for those; also outside tasks. To close it is
+   * `closeWrite`, and closes the socket if `readable` has been used and is over. To abort it closes the socket.
+   */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#webStreams.writable;
+  }
+
+  get #webStreams(): SocketStreams {
+    return this.#streams ??= new SocketStreams(this.#incoming, this.#outgoing, () => this.close());
+  }
+
+  /**
+   * Has small sends go out at once, or be gathered by the system (Nagle's algorithm). At once is how a TCP connection
+   * starts; the system decides for one that was accepted with TLS, and where Deno does not say otherwise.
    *
    * @param noDelay Whether at once.
    */
@@ -281,7 +391,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
 
   /** @ignore */
   _writeWait(task: Task, scheduler: Scheduler): Parked | void {
-    return writeWaitOf(this.#outgoing, task, scheduler);
+    return idleWait(this.#outgoing, task, scheduler);
   }
 
   /** @internal The address of the other end, for what is waited for. */
@@ -306,106 +416,9 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
 
 // ---- Listening -------------------------------------------------------------------------------------------------------
 
-/** The connections that have been accepted and not been taken, or what an attempt has failed with after them. */
-class Backlog extends Intake {
-  readonly owner: Listener;
-  /**
-   * How many may be accepted before anybody has asked for them. Between two turns of one task every other that is ready has
-   * one, and behind a thousand of them a line of new clients would move by one connection at a time.
-   */
-  ahead = 0;
-  readonly #acceptor: Acceptor;
-  readonly #arrived: Connection[] = [];
-  #error: unknown;
-
-  constructor(owner: Listener, acceptor: Acceptor) {
-    super();
-    this.owner = owner;
-    this.#acceptor = acceptor;
-  }
-
-  get name(): string {
-    return nameOf(this.#acceptor.addr);
-  }
-
-  get ready(): boolean {
-    return this.#arrived.length > 0 || this.#error !== undefined;
-  }
-
-  shift(): Connection | undefined {
-    const arrived = this.#arrived.shift();
-    const error = this.#error;
-    if (arrived !== undefined || error === undefined) return arrived;
-    this.#error = undefined;
-    throw error;
-  }
-
-  override close(): void {
-    if (this.isClosed) return;
-    super.close();
-    for (const connection of this.#arrived.splice(0)) connection.close();
-    this.#acceptor.close();
-  }
-
-  protected override pull(): void {
-    this.#acceptor.accept((error, connection) => {
-      if (this.isClosed) {
-        connection?.close();
-        return;
-      }
-      if (error === null) this.#arrived.push(connection!);
-      else if (!hasDiedBefore(error)) this.#error = error;
-      this.pulled();
-      if (this.#error === undefined && this.#arrived.length < this.ahead) this.pullAhead();
-    });
-  }
-
-  protected override keepAlive(on: boolean): void {
-    if (on) this.#acceptor.ref?.();
-    else this.#acceptor.unref?.();
-  }
-}
-
-/**
- * What an accept fails with when the connection has died before it: nobody's error, so the next one is taken. Linux hands
- * on there what the network had to say of the new connection, and accept(2) asks to treat that as if none had come.
- */
-function hasDiedBefore(error: unknown): boolean {
-  const { name, code } = error as { name?: unknown; code?: unknown };
-  return DIED_BEFORE.has(name) || DIED_BEFORE.has(code);
-}
-
-const DIED_BEFORE: ReadonlySet<unknown> = new Set([
-  ...["NotConnected", "ConnectionAborted", "ConnectionReset"],
-  ...[
-    "EPROTO",
-    "ENOPROTOOPT",
-    "ENETDOWN",
-    "EHOSTDOWN",
-    "ENONET",
-    "EHOSTUNREACH",
-    "EOPNOTSUPP",
-    "ENETUNREACH",
-  ],
-]);
-
-class Accept<Address extends Deno.Addr> extends Take<[Socket<Address>, Address]> {
-  readonly intake: Backlog;
-
-  constructor(backlog: Backlog) {
-    super();
-    this.intake = backlog;
-  }
-
-  get verb(): string {
-    return "accept";
-  }
-
-  take(): [Socket<Address>, Address] | typeof NOT_YET {
-    const connection = this.intake.shift();
-    if (connection === undefined) return NOT_YET;
-    return [new Socket<Address>(connection), connection.remoteAddr as Address];
-  }
+/** What one who accepts gets. */
+function accepted<Address extends Deno.Addr>(connection: Connection): [Socket<Address>, Address] {
+  return [new Socket<Address>(connection), connection.remoteAddr as Address];
 }
 
 /**
@@ -451,7 +464,7 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
    * @throws {ClosedError} In the task, if the listener is closed or gets closed meanwhile.
    */
   accept(): SystemCall<[Socket<Address>, Address]> {
-    return new Accept<Address>(this.#backlog);
+    return new Accept(this.#backlog, accepted<Address>);
   }
 
   /** @internal The same; so many more may be accepted from the host before they are asked for. */
@@ -492,11 +505,19 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
 /**
  * Listens for connections, on the network of the current scheduler.
  *
+ * - `{ port, hostname }` listens on a port of the internet. With `reusePort` others may listen on it as well.
+ * - `{ port, cert, key }` has its connections speak TLS. They are accepted before the handshake, which takes place in the
+ *   first `recv`, `send` or `handshake`: a client that never ends it holds up nobody but the one who serves it, whose
+ *   timeouts hold.
+ * - `{ path }` listens on a Unix socket. Its file is made here and removed by `close`; if there is one already, perhaps left
+ *   by a process that was killed, that is `Deno.errors.AddrInUse`. Deno wants to be allowed to read and write it.
+ *
  * @param options Where.
  * @returns What accepts them.
  * @throws {TypeError} If an option is of the wrong kind.
  * @throws {RangeError} If the port is no whole number from 0 to 65535.
- * @throws The host's error, such as `Deno.errors.AddrInUse`.
+ * @throws The host's error, such as `Deno.errors.AddrInUse`; `Deno.errors.InvalidData` for a bad certificate;
+ * `Deno.errors.NotSupported` for `reusePort` without the flag `--unstable-net`.
  *
  * @example
  * ```ts
@@ -507,66 +528,29 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
  * assertEquals(String(listener), `listener 127.0.0.1:${listener.addr.port}`);
  * ```
  */
-export function listen(options: ListenOptions): Listener<Deno.NetAddr> {
-  const endpoint = endpointOf(options, "listen", 0, "0.0.0.0");
+export function listen(options: TcpListenOptions | TlsListenOptions): Listener<Deno.NetAddr>;
+/** Listens on a Unix socket. */
+export function listen(options: UnixListenOptions): Listener<Deno.UnixAddr>;
+/** Listens on any of them. */
+export function listen(options: ListenOptions): Listener;
+export function listen(options: ListenOptions): Listener {
+  const endpoint = listenEndpoint(options);
   const network = Scheduler.current()._network ?? denoNetwork;
-  return new Listener<Deno.NetAddr>(network.listen(endpoint));
+  return new Listener(network.listen(endpoint));
 }
 
 // ---- Connecting ------------------------------------------------------------------------------------------------------
 
-class ConnectWait extends Parked implements Wait {
-  readonly #endpoint: Endpoint;
-  #attempt: { cancel(): void } | undefined;
-
-  constructor(endpoint: Endpoint) {
-    super();
-    this.#endpoint = endpoint;
-  }
-
-  get reason(): string {
-    return `connect ${nameOf(this.#endpoint)}`;
-  }
-
-  get source(): "host" {
-    return "host";
-  }
-
-  begin(network: Network): void {
-    this.#attempt = network.connect(this.#endpoint, (error, connection) => {
-      const scheduler = this._task?._scheduler;
-      if (scheduler === undefined) connection?.close();
-      else if (error === null) scheduler.resume(this, new Socket(connection!));
-      else scheduler.fail(this, error);
-    });
-  }
-
-  cancel(): void {
-    this.#attempt?.cancel();
-  }
-}
-
-class Connect extends SystemCall<Socket<Deno.NetAddr>> {
-  readonly #endpoint: Endpoint;
-
-  constructor(endpoint: Endpoint) {
-    super();
-    this.#endpoint = endpoint;
-  }
-
-  handle(task: Task, scheduler: Scheduler): Parked {
-    const wait = new ConnectWait(this.#endpoint);
-    scheduler.park(task, wait);
-    wait.begin(scheduler._network ?? denoNetwork);
-    return wait;
-  }
-}
-
 /**
  * Connects to a listener, on the network of the task's scheduler. One that is cancelled leaves no connection behind.
  *
+ * - `{ port, hostname }` connects to a port of the internet. With `tls` it answers when the handshake is over, and the
+ *   server has shown a certificate of that name that somebody trusted vouches for.
+ * - `{ path }` connects to a Unix socket.
+ *
  * @param options Where it listens.
- * @returns A system call that gives the socket, or throws the host's error, such as `Deno.errors.ConnectionRefused`.
+ * @returns A system call that gives the socket, or throws the host's error, such as `Deno.errors.ConnectionRefused`, or
+ * `Deno.errors.InvalidData` for a certificate that will not do.
  * @throws {TypeError} If an option is of the wrong kind.
  * @throws {RangeError} If the port is no whole number from 1 to 65535.
  *
@@ -582,42 +566,18 @@ class Connect extends SystemCall<Socket<Deno.NetAddr>> {
  * });
  * ```
  */
-export function connect(options: ConnectOptions): SystemCall<Socket<Deno.NetAddr>> {
-  return new Connect(endpointOf(options, "connect", 1, "127.0.0.1"));
-}
-
-// ---- Arguments -------------------------------------------------------------------------------------------------------
-
-function endpointOf(
-  options: { port: number; hostname?: string },
-  verb: string,
-  leastPort: number,
-  defaultHostname: string,
-): Endpoint {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot ${verb}: options with a port are wanted, not ${describe(options)}`);
-  }
-  const { port, hostname = defaultHostname } = options;
-  if (typeof port !== "number") {
-    throw new TypeError(`Cannot ${verb}: a port is a number, not ${describe(port)}`);
-  }
-  if (!Number.isInteger(port) || port < leastPort || port > 65_535) {
-    throw new RangeError(`Cannot ${verb}: a port is a whole number from ${leastPort} to 65535, not ${port}`);
-  }
-  if (typeof hostname !== "string") {
-    throw new TypeError(`Cannot ${verb}: a hostname is a string, not ${describe(hostname)}`);
-  }
-  return { hostname, port };
-}
-
-/** Checks a number of bytes. `Infinity` is one. */
-function checkSize(n: unknown, least: number, verb: string): void {
-  if (typeof n !== "number") {
-    throw new TypeError(`Cannot ${verb} ${describe(n)}: a number of bytes is wanted`);
-  }
-  if (!(n >= least && (Number.isInteger(n) || n === Infinity))) {
-    throw new RangeError(`Cannot ${verb} ${n} bytes: a whole number from ${least} is wanted`);
-  }
+export function connect(options: TcpConnectOptions): SystemCall<Socket<Deno.NetAddr>>;
+/** Connects to a Unix socket. */
+export function connect(options: UnixConnectOptions): SystemCall<Socket<Deno.UnixAddr>>;
+/** Connects to any of them. */
+export function connect(options: ConnectOptions): SystemCall<Socket>;
+export function connect(options: ConnectOptions): SystemCall<Socket> {
+  const endpoint = connectEndpoint(options);
+  return new Connect({
+    reason: `connect ${nameOf(endpoint)}`,
+    begin: (scheduler, done) => (scheduler._network ?? denoNetwork).connect(endpoint, done),
+    made: (connection) => new Socket(connection, "path" in endpoint ? undefined : endpoint.hostname),
+  });
 }
 
 function limitOf(options: LimitOptions, verb: string): number {
@@ -626,16 +586,6 @@ function limitOf(options: LimitOptions, verb: string): number {
   return maxBytes;
 }
 
-function toBytes(data: unknown, verb: string): Uint8Array {
-  if (typeof data === "string") return encoder.encode(data);
-  if (data instanceof Uint8Array) return data;
-  throw new TypeError(`Cannot ${verb} ${describe(data)}: a Uint8Array or a string is wanted`);
-}
-
-/** An address in words: `127.0.0.1:5678`, `[::1]:5678`, a path. */
-export function nameOf(addr: Endpoint | Deno.Addr): string {
-  if ("hostname" in addr) {
-    return addr.hostname.includes(":") ? `[${addr.hostname}]:${addr.port}` : `${addr.hostname}:${addr.port}`;
-  }
-  return "path" in addr ? addr.path : `${addr.transport}:${addr.cid}:${addr.port}`;
+function hostOf(addr: Deno.Addr): string {
+  return "hostname" in addr ? addr.hostname : "localhost";
 }

@@ -3,7 +3,19 @@
  *
  * @module
  */
-import type { Acceptor, Connection, Done, Endpoint, Network } from "../mod.ts";
+import type {
+  Acceptor,
+  ConnectEndpoint,
+  Connection,
+  DatagramEndpoint,
+  DatagramPort,
+  Done,
+  Endpoint,
+  InetEndpoint,
+  ListenEndpoint,
+  Network,
+  TlsInfo,
+} from "../mod.ts";
 
 /** An error of the host, known by its name as Deno's are. */
 export function hostError(name: string): Error {
@@ -57,10 +69,15 @@ class Pipe {
   }
 }
 
+function addrOf(endpoint: Endpoint): Deno.Addr {
+  if ("path" in endpoint) return { transport: "unix", path: endpoint.path };
+  return { transport: "tcp", hostname: endpoint.hostname, port: endpoint.port };
+}
+
 /** One end of a connection. */
 export class MemoryConnection implements Connection {
-  readonly localAddr: Deno.NetAddr;
-  readonly remoteAddr: Deno.NetAddr;
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
   readonly #in: Pipe;
   readonly #out: Pipe;
   /** What was written, as it was handed over. */
@@ -69,8 +86,8 @@ export class MemoryConnection implements Connection {
   readonly log: string[] = [];
 
   constructor(local: Endpoint, remote: Endpoint, incoming: Pipe, outgoing: Pipe) {
-    this.localAddr = { transport: "tcp", ...local };
-    this.remoteAddr = { transport: "tcp", ...remote };
+    this.localAddr = addrOf(local);
+    this.remoteAddr = addrOf(remote);
     this.#in = incoming;
     this.#out = outgoing;
   }
@@ -84,6 +101,11 @@ export class MemoryConnection implements Connection {
     this.written.push(data);
     this.#out.writer = { data, done };
     this.#out.flow();
+  }
+
+  /** Nobody can tap it: TLS changes nothing. */
+  handshake(done: Done<TlsInfo>): void {
+    done(null, { alpnProtocol: null });
   }
 
   closeWrite(done: Done<void>): void {
@@ -121,7 +143,7 @@ export class MemoryConnection implements Connection {
 }
 
 class MemoryAcceptor implements Acceptor {
-  readonly addr: Deno.NetAddr;
+  readonly addr: Deno.Addr;
   readonly network: MemoryNetwork;
   readonly arrived: (Connection | Error)[] = [];
   readonly closed: () => void;
@@ -129,7 +151,7 @@ class MemoryAcceptor implements Acceptor {
 
   constructor(network: MemoryNetwork, endpoint: Endpoint, closed: () => void) {
     this.network = network;
-    this.addr = { transport: "tcp", ...endpoint };
+    this.addr = addrOf(endpoint);
     this.closed = closed;
   }
 
@@ -162,10 +184,70 @@ class MemoryAcceptor implements Acceptor {
   }
 }
 
-/** A network in memory: one process, ports only. */
+/** A port for datagrams. */
+class MemoryDatagramPort implements DatagramPort {
+  readonly addr: Deno.NetAddr;
+  readonly #network: MemoryNetwork;
+  readonly #arrived: [Uint8Array, Deno.NetAddr][] = [];
+  #receiver: { buffer: Uint8Array; done: Done<readonly [number, Deno.NetAddr]> } | undefined;
+  /** What was asked of it, besides sending and receiving. */
+  readonly log: string[] = [];
+
+  constructor(network: MemoryNetwork, addr: Deno.NetAddr) {
+    this.#network = network;
+    this.addr = addr;
+  }
+
+  receive(buffer: Uint8Array<ArrayBuffer>, done: Done<readonly [number, Deno.NetAddr]>): void {
+    this.#receiver = { buffer, done };
+    this.#flow();
+  }
+
+  send(data: Uint8Array, to: InetEndpoint, done: Done<number>): void {
+    const go = () => {
+      this.#network.datagramPorts.get(to.port)?.arrive(data.slice(), this.addr);
+      if (data.length > 65_507) done(hostError("Error"), undefined);
+      else done(null, data.length);
+    };
+    if (this.#network.held === undefined) go();
+    else this.#network.held.push(go);
+  }
+
+  arrive(data: Uint8Array, from: Deno.NetAddr): void {
+    this.#arrived.push([data, from]);
+    this.#flow();
+  }
+
+  #flow(): void {
+    const receiver = this.#receiver;
+    if (receiver === undefined || this.#arrived.length === 0) return;
+    const [data, from] = this.#arrived.shift()!;
+    this.#receiver = undefined;
+    receiver.buffer.set(data);
+    receiver.done(null, [data.length, from]);
+  }
+
+  close(): void {
+    this.#network.datagramPorts.delete(this.addr.port);
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.done(hostError("Interrupted"), undefined);
+  }
+
+  ref(): void {
+    this.log.push("ref");
+  }
+
+  unref(): void {
+    this.log.push("unref");
+  }
+}
+
+/** A network in memory: one process, in which no two hosts have the same port. */
 export class MemoryNetwork implements Network {
   readonly #options: MemoryOptions;
-  readonly #acceptors = new Map<number, MemoryAcceptor>();
+  readonly #acceptors = new Map<number | string, MemoryAcceptor>();
+  readonly datagramPorts = new Map<number, MemoryDatagramPort>();
   #lastPort = 50_000;
   /** The ends of all connections: that of the one who connected, that of the one who accepted. */
   readonly connections: [MemoryConnection, MemoryConnection][] = [];
@@ -182,16 +264,17 @@ export class MemoryNetwork implements Network {
     this.#options = options;
   }
 
-  listen(endpoint: Endpoint): Acceptor {
-    const port = endpoint.port || ++this.#lastPort;
-    const acceptor = new MemoryAcceptor(this, { ...endpoint, port }, () => this.#acceptors.delete(port));
-    this.#acceptors.set(port, acceptor);
+  listen(endpoint: ListenEndpoint): Acceptor {
+    const bound = "path" in endpoint ? endpoint : { ...endpoint, port: endpoint.port || ++this.#lastPort };
+    const key = "path" in bound ? bound.path : bound.port;
+    const acceptor = new MemoryAcceptor(this, bound, () => this.#acceptors.delete(key));
+    this.#acceptors.set(key, acceptor);
     return acceptor;
   }
 
-  connect(endpoint: Endpoint, done: Done<Connection>): { cancel(): void } {
+  connect(endpoint: ConnectEndpoint, done: Done<Connection>): { cancel(): void } {
     const go = () => {
-      const acceptor = this.#acceptors.get(endpoint.port);
+      const acceptor = this.#acceptors.get("path" in endpoint ? endpoint.path : endpoint.port);
       if (acceptor === undefined) return done(hostError("ConnectionRefused"), undefined);
       const there = new Pipe(this.#options);
       const back = new Pipe(this.#options);
@@ -206,6 +289,13 @@ export class MemoryNetwork implements Network {
     if (this.held === undefined) go();
     else this.held.push(go);
     return { cancel: () => this.cancelled++ };
+  }
+
+  listenDatagram({ hostname, port }: DatagramEndpoint): DatagramPort {
+    const addr: Deno.NetAddr = { transport: "udp", hostname, port: port || ++this.#lastPort };
+    const datagrams = new MemoryDatagramPort(this, addr);
+    this.datagramPorts.set(addr.port, datagrams);
+    return datagrams;
   }
 
   /** How many connections nobody has accepted. */

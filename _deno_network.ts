@@ -98,6 +98,18 @@ class TcpConnection extends DenoConnection<Deno.TcpConn> {
 }
 
 class TlsConnection extends DenoConnection<Deno.TlsConn> {
+  #localAddr: Deno.Addr | undefined;
+  #remoteAddr: Deno.Addr | undefined;
+
+  // One that came out of `startTls` does not know its transport.
+  override get localAddr(): Deno.Addr {
+    return this.#localAddr ??= { ...this.conn.localAddr, transport: "tcp" };
+  }
+
+  override get remoteAddr(): Deno.Addr {
+    return this.#remoteAddr ??= { ...this.conn.remoteAddr, transport: "tcp" };
+  }
+
   handshake(done: Done<TlsInfo>): void {
     settle(this.conn.handshake(), done);
   }

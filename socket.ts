@@ -365,8 +365,8 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
   }
 
   /**
-   * Has small sends go out at once, or be gathered by the system (Nagle's algorithm). At once is how a TCP connection
-   * starts; the system decides for one that was accepted with TLS, and where Deno does not say otherwise.
+   * Has small sends go out at once, or be gathered by the system (Nagle's algorithm). At once is how it starts. It does
+   * nothing where Deno has no say: on a Unix socket, and on a connection that speaks TLS.
    *
    * @param noDelay Whether at once.
    */
@@ -480,7 +480,7 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
 
   /**
    * Stops listening. Every task that waits on it gets `ClosedError`, and so does every later call. To call it twice does no
-   * harm. What has been accepted is not touched. The host may let go of the port in its next turn only.
+   * harm. What has been accepted is not touched. The host may let go of the port, or the file, in its next turn only.
    */
   close(): void {
     this.#backlog.close();
@@ -508,7 +508,8 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
  * - `{ port, hostname }` listens on a port of the internet. With `reusePort` others may listen on it as well.
  * - `{ port, cert, key }` has its connections speak TLS. They are accepted before the handshake, which takes place in the
  *   first `recv`, `send` or `handshake`: a client that never ends it holds up nobody but the one who serves it, whose
- *   timeouts hold.
+ *   timeouts hold. (Deno 2.9 keeps the descriptor of a connection that is closed before its handshake is over until the
+ *   other end lets go of it.)
  * - `{ path }` listens on a Unix socket. Its file is made here and removed by `close`; if there is one already, perhaps left
  *   by a process that was killed, that is `Deno.errors.AddrInUse`. Deno wants to be allowed to read and write it.
  *

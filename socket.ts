@@ -480,7 +480,7 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
 
   /**
    * Stops listening. Every task that waits on it gets `ClosedError`, and so does every later call. To call it twice does no
-   * harm. What has been accepted is not touched. The host may let go of the port, or the file, in its next turn only.
+   * harm. What has been accepted is not touched. The host may let go of the port, or the file, some turns later.
    */
   close(): void {
     this.#backlog.close();

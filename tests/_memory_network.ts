@@ -205,9 +205,9 @@ class MemoryDatagramPort implements DatagramPort {
 
   send(data: Uint8Array, to: InetEndpoint, done: Done<number>): void {
     const go = () => {
+      if (data.length > 65_507) return done(hostError("Error"), undefined);
       this.#network.datagramPorts.get(to.port)?.arrive(data.slice(), this.addr);
-      if (data.length > 65_507) done(hostError("Error"), undefined);
-      else done(null, data.length);
+      done(null, data.length);
     };
     if (this.#network.held === undefined) go();
     else this.#network.held.push(go);

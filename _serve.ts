@@ -40,7 +40,7 @@ export interface ServeOptions<Address extends Deno.Addr = Deno.Addr> {
 }
 
 /** How many connections may be accepted from the host in one go. */
-const AHEAD = 32;
+const AHEAD = 64;
 
 /** How long to wait, in ms, when the process is out of descriptors: at first, and at most. */
 const FIRST_PAUSE = 5;

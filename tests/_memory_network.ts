@@ -298,6 +298,11 @@ export class MemoryNetwork implements Network {
     return datagrams;
   }
 
+  /** How many listen. */
+  get listening(): number {
+    return this.#acceptors.size;
+  }
+
   /** How many connections nobody has accepted. */
   waiting(port: number): number {
     return this.#acceptors.get(port)!.arrived.length;

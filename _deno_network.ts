@@ -127,6 +127,12 @@ function sendAtOnce(conn: Deno.TcpConn): void {
 class DenoAttempt implements Attempt {
   readonly #controller = new AbortController();
 
+  constructor() {
+    // When it is aborted, `Deno.connect` throws even if it has just got its connection, which nobody can close then. So this
+    // signal does not say of itself that it is aborted: it only cancels what can still be cancelled.
+    this.signal.throwIfAborted = () => {};
+  }
+
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -145,7 +151,7 @@ class DenoAttempt implements Attempt {
     };
     this.signal.addEventListener("abort", close);
     try {
-      this.signal.throwIfAborted();
+      if (this.signal.aborted) throw this.signal.reason;
       await conn.handshake();
       return new TlsConnection(conn);
     } catch (error) {

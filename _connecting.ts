@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Attempt, Connection, Done } from "./_network.ts";
+import type { Attempt, Connection, Done, Source } from "./_network.ts";
 import { Parked, type Wait } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { SystemCall } from "./syscalls.ts";
@@ -14,13 +14,14 @@ import type { Task } from "./task.ts";
 
 class ConnectionWait<S> extends Parked implements Wait {
   readonly reason: string;
-  readonly source = "host";
+  readonly source: Source;
   readonly #made: (connection: Connection) => S;
   #attempt: Attempt | undefined;
 
-  constructor(reason: string, made: (connection: Connection) => S) {
+  constructor(reason: string, source: Source, made: (connection: Connection) => S) {
     super();
     this.reason = reason;
+    this.source = source;
     this.#made = made;
   }
 
@@ -41,6 +42,8 @@ class ConnectionWait<S> extends Parked implements Wait {
 /** What an attempt is for, how it begins, and what is made of the connection. */
 export interface Connecting<S> {
   readonly reason: string;
+  /** Who ends the wait. */
+  source(scheduler: Scheduler): Source;
   /** Begins; it may throw instead. */
   begin(scheduler: Scheduler, done: Done<Connection>): Attempt;
   made(connection: Connection): S;
@@ -56,7 +59,7 @@ export class Connect<S> extends SystemCall<S> {
 
   handle(task: Task, scheduler: Scheduler): Parked {
     const { reason, made } = this.#connecting;
-    const wait = new ConnectionWait(reason, made);
+    const wait = new ConnectionWait(reason, this.#connecting.source(scheduler), made);
     scheduler.park(task, wait);
     wait.begin((done) => this.#connecting.begin(scheduler, done));
     return wait;

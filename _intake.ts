@@ -11,6 +11,7 @@
  * @module
  */
 
+import type { Source } from "./_network.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { ClosedError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -65,8 +66,8 @@ class TakeWaiter extends Waiter {
     return `${this.call.verb} ${this.call.intake.name}`;
   }
 
-  get source(): "host" {
-    return "host";
+  get source(): Source {
+    return this.call.intake.owner._source ?? "host";
   }
 
   /** Whether the wait is over, and its place in the line void. */
@@ -252,6 +253,8 @@ export interface Closable {
   toString(): string;
   /** What has become of it, if that is more than that it is closed. */
   readonly _fate?: string;
+  /** Who ends the waits for it, if not the host. */
+  readonly _source?: Source;
 }
 
 /** What is thrown where something is closed. */

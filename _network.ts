@@ -11,6 +11,9 @@
  * @module
  */
 
+/** Who ends the waits for an operation. */
+export type Source = "host" | "tasks";
+
 /** A port of the internet: to listen on, or to connect to. */
 export interface InetEndpoint {
   /** A name or an address. */
@@ -88,6 +91,8 @@ export interface Done<T> {
 
 /** A stream of bytes in both directions. */
 export interface Connection {
+  /** Who ends the waits for it: the host, or, where it is simulated, the tasks that take part. The host if not given. */
+  readonly source?: "host" | "tasks";
   /** The address of this end. */
   readonly localAddr: Deno.Addr;
   /** The address of the other end. */
@@ -123,6 +128,8 @@ export interface Attempt {
 
 /** What waits for connections. */
 export interface Acceptor {
+  /** Who ends the waits for it: the host, or, where it is simulated, the tasks that take part. The host if not given. */
+  readonly source?: "host" | "tasks";
   /** The address it listens on. */
   readonly addr: Deno.Addr;
   /** Takes the next connection. An error concerns this attempt only. */
@@ -159,6 +166,8 @@ export type DatagramEndpoint = InetEndpoint & {
 
 /** What `listen` and `connect` work on: Deno's network, or a simulated one. */
 export interface Network {
+  /** Who ends the waits for a connection: the host, or, where it is simulated, the tasks that take part. The host if not given. */
+  readonly source?: "host" | "tasks";
   /** Listens; throws if it cannot. */
   listen(endpoint: ListenEndpoint): Acceptor;
   /** Connects; where TLS is wanted, its handshake is part of that. */

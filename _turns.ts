@@ -11,6 +11,7 @@
  */
 
 import { type Closable, closed } from "./_intake.ts";
+import type { Source } from "./_network.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
@@ -40,8 +41,8 @@ export abstract class Turn extends Waiter {
     return `${this.verb} ${this.turns.owner._name}`;
   }
 
-  get source(): "host" {
-    return "host";
+  get source(): Source {
+    return this.turns.owner._source ?? "host";
   }
 
   override cancel(): boolean {

@@ -544,7 +544,9 @@ export class Scheduler {
   _setTimer(timer: Timer, ms: number): void {
     this._timers.start(timer, ms);
     if (this.#ringing) return; // what is set while others ring does not ring with them
-    if (!this.#turning || this.#clock.jump !== undefined) this.#look(); // else with the next look
+    if (this.#turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
+    this.#look();
+    if (!this.#turning) this.#wake(); // the alarm is set by the loop
   }
 
   /** @internal To the end of the ready queue. */
@@ -772,7 +774,7 @@ export class Scheduler {
   /** The loop turns no longer for this one; whoever waits for it is to find no alarm that nobody needs. */
   #leave(driver: Driver): void {
     this.#drivers.delete(driver);
-    if (this._timers.size === 0) this.#setAlarm();
+    if (this._timers.size === 0 || !this.#isDriven()) this.#setAlarm();
   }
 
   /** Settles when they have ended; the loop turns meanwhile. */

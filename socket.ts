@@ -314,6 +314,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
     const client = tlsClientOptions(options, "startTls");
     return new ConnectAtAllCosts({
       reason: `startTls ${this._name}`,
+      source: () => this._source,
       begin: (_scheduler, done) => this.#startTls(hostname, client, done),
       made: (connection) => new Socket<Address>(connection, hostname),
     });
@@ -394,6 +395,11 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
     return idleWait(this.#outgoing, task, scheduler);
   }
 
+  /** @internal */
+  get _source(): "host" | "tasks" {
+    return this._connection.source ?? "host";
+  }
+
   /** @internal The address of the other end, for what is waited for. */
   get _name(): string {
     return nameOf(this.remoteAddr);
@@ -471,6 +477,11 @@ export class Listener<Address extends Deno.Addr = Deno.Addr> implements Pollable
   _acceptAhead(ahead: number): SystemCall<[Socket<Address>, Address]> {
     this.#backlog.ahead = ahead;
     return this.accept();
+  }
+
+  /** @internal */
+  get _source(): "host" | "tasks" {
+    return this.#acceptor.source ?? "host";
   }
 
   /** @internal */
@@ -576,6 +587,7 @@ export function connect(options: ConnectOptions): SystemCall<Socket> {
   const endpoint = connectEndpoint(options);
   return new Connect({
     reason: `connect ${nameOf(endpoint)}`,
+    source: (scheduler) => scheduler._network?.source ?? "host",
     begin: (scheduler, done) => (scheduler._network ?? denoNetwork).connect(endpoint, done),
     made: (connection) => new Socket(connection, "path" in endpoint ? undefined : endpoint.hostname),
   });

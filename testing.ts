@@ -1,6 +1,6 @@
 /**
- * What tests of genos programs are made with: a clock that stands still until it is moved, and a sweep that interrupts a program
- * at each of its steps.
+ * What tests of genos programs are made with: a clock that stands still until it is moved, a network in memory with all the
+ * troubles of a real one, and a sweep that interrupts a program at each of its steps.
  *
  * @example
  * ```ts
@@ -18,6 +18,9 @@
 
 import type { Clock } from "./_clock.ts";
 export type { Clock } from "./_clock.ts";
+export type { Choices } from "./_chance.ts";
+export type { NetworkConditions, SimulatedNetworkOptions, Span } from "./_medium.ts";
+export { SimulatedNetwork } from "./_simulated_network.ts";
 export { sweep, SweepError, type SweepOptions, type SweepReport } from "./_sweep.ts";
 
 interface Alarm {

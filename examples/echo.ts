@@ -1,7 +1,16 @@
 // The seed's echo server. Try: nc 127.0.0.1 5678
 //   deno run --allow-net examples/echo.ts [port [hostname]]
 
-import { type Coroutine, JoinError, listen, NewTask, Scheduler, type Socket } from "../mod.ts";
+import {
+  type Coroutine,
+  hostSignal,
+  JoinError,
+  listen,
+  NewTask,
+  race,
+  Scheduler,
+  type Socket,
+} from "../mod.ts";
 
 function* handleClient(client: Socket, address: Deno.NetAddr): Coroutine<void> {
   const name = addressOf(address);
@@ -21,6 +30,7 @@ function* handleClient(client: Socket, address: Deno.NetAddr): Coroutine<void> {
 function* server(port: number, hostname: string): Coroutine<void> {
   const listener = listen({ port, hostname });
   console.log("listening on", addressOf(listener.addr));
+  yield new NewTask(stopper(), { daemon: true });
   try {
     for (;;) {
       const [client, address] = yield* listener.accept();
@@ -35,25 +45,20 @@ function addressOf({ hostname, port }: Deno.NetAddr): string {
   return `${hostname}:${port}`;
 }
 
-const [port = "5678", hostname = "127.0.0.1"] = Deno.args;
-const scheduler = new Scheduler();
-
-// The first signal kills every task, the newest first, and waits for their cleanup; the second does not wait.
-let stopping = false;
-function stop(): void {
-  if (stopping) Deno.exit(1);
-  stopping = true;
+/**
+ * The first signal kills every task, the newest first, and waits for their cleanup. After that nobody waits for a signal any
+ * more, so a second one ends the process at once.
+ */
+function* stopper(): Coroutine<void> {
+  yield* race([hostSignal("SIGINT"), hostSignal("SIGTERM")]);
   scheduler.shutdown();
 }
-Deno.addSignalListener("SIGINT", stop);
-Deno.addSignalListener("SIGTERM", stop);
 
+const [port = "5678", hostname = "127.0.0.1"] = Deno.args;
+const scheduler = new Scheduler();
 try {
   await scheduler.run(server(Number(port), hostname), { name: "server" });
 } catch (error) {
   if (!(error instanceof JoinError)) throw error; // else it was killed
   console.log("all closed");
-} finally {
-  Deno.removeSignalListener("SIGINT", stop);
-  Deno.removeSignalListener("SIGTERM", stop);
 }

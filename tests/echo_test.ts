@@ -1,52 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-
-/** The example, started as a user starts it, on a port of its own. */
-class EchoServer implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #output: ReadableStreamDefaultReader<string>;
-  said = "";
-  port = 0;
-
-  constructor(...args: string[]) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--allow-net", "examples/echo.ts", ...args],
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    this.#output = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  /** Reads what it prints until that includes some text. */
-  async says(text: string): Promise<void> {
-    while (!this.said.includes(text)) {
-      const { value, done } = await this.#output.read();
-      if (done) throw new Error(`It has ended without saying ${text}: ${this.said}`);
-      this.said += value;
-    }
-  }
-
-  async start(): Promise<void> {
-    await this.says("listening on 127.0.0.1:");
-    await this.says("\n");
-    this.port = Number(/listening on 127\.0\.0\.1:(\d+)/.exec(this.said)![1]);
-  }
-
-  async end(signal: Deno.Signal): Promise<Deno.CommandStatus> {
-    this.#process.kill(signal);
-    for (let part = await this.#output.read(); !part.done; part = await this.#output.read()) {
-      this.said += part.value;
-    }
-    return await this.#process.status;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch { /* it has ended */ }
-    await this.#output.cancel();
-    await this.#process.status;
-  }
-}
+import { ExampleServer, Program } from "./_program.ts";
 
 async function sayAndHear(connection: Deno.Conn, text: string): Promise<string> {
   await connection.write(new TextEncoder().encode(text));
@@ -61,29 +14,21 @@ async function sayAndHear(connection: Deno.Conn, text: string): Promise<string> 
 }
 
 Deno.test("the echo example answers nc, says who comes and goes, and ends on SIGTERM with all closed", async () => {
-  await using server = new EchoServer("0");
-  await server.start();
-  const nc = new Deno.Command("nc", {
-    args: ["-N", "127.0.0.1", String(server.port)],
-    stdin: "piped",
-    stdout: "piped",
-  })
-    .spawn();
-  const writer = nc.stdin.getWriter();
-  await writer.write(new TextEncoder().encode("hello\nworld\n"));
-  await writer.close();
-  const { stdout, success } = await nc.output();
-  assertEquals([new TextDecoder().decode(stdout), success], ["hello\nworld\n", true]);
+  await using server = await ExampleServer.start("echo.ts");
+  await using nc = new Program("nc", "-N", "127.0.0.1", String(server.port));
+  await nc.hears("hello\nworld\n");
+  await nc.hearsNoMore();
+  const { success } = await nc.end();
+  assertEquals([nc.said, success], ["hello\nworld\n", true]);
   await server.says("client closed");
-  const status = await server.end("SIGTERM");
+  const status = await server.endBy("SIGTERM");
   assertEquals([status.code, status.signal], [0, null]);
   assertStringIncludes(server.said, "new connection 127.0.0.1:");
   assert(server.said.endsWith("all closed\n"));
 });
 
 Deno.test("many clients at once are echoed; one that is cut off in the middle hurts no other; SIGINT closes all", async () => {
-  await using server = new EchoServer("0");
-  await server.start();
+  await using server = await ExampleServer.start("echo.ts");
   const connect = () => Deno.connect({ hostname: "127.0.0.1", port: server.port });
   const clients = await Promise.all(Array.from({ length: 50 }, connect));
   for (let round = 0; round < 3; round++) {
@@ -97,7 +42,7 @@ Deno.test("many clients at once are echoed; one that is cut off in the middle hu
     victim.close();
   }
   await server.says("client closed");
-  const status = await server.end("SIGINT");
+  const status = await server.endBy("SIGINT");
   assertEquals(status.code, 0);
   for (const client of clients) {
     assertEquals(await client.read(new Uint8Array(1)), null);
@@ -108,8 +53,7 @@ Deno.test("many clients at once are echoed; one that is cut off in the middle hu
 });
 
 Deno.test("a port that is taken, or none at all, ends the echo example with an error", async () => {
-  await using server = new EchoServer("0");
-  await server.start();
+  await using server = await ExampleServer.start("echo.ts");
   const attempts = [[String(server.port), "AddrInUse"], ["70000", "RangeError"], [
     "x",
     "RangeError",

@@ -53,6 +53,7 @@ function* nap(who: string, ms: number): Coroutine<void> {
 async function respond(request: Request, ending: AbortSignal, ms: number): Promise<Response> {
   const { pathname, search, searchParams } = new URL(request.url);
   const name = `${request.method} ${pathname}${search}`;
+  console.log(name);
   const reply = (why: string, status: number) => {
     console.log(`${name}: ${status} ${why}`);
     return new Response(why + "\n", { status });
@@ -82,6 +83,7 @@ if (import.meta.main) {
     }, (request) => respond(request, ending.signal, Number(ms)));
     // After the first signal nobody waits for a second one: it ends all.
     yield* race([until(server.finished), hostSignal("SIGINT"), hostSignal("SIGTERM")]);
+    console.log("closing");
     const closed = server.shutdown();
     yield* race([until(closed), sleep(GRACE)]);
     ending.abort();

@@ -53,9 +53,13 @@ export class Program implements AsyncDisposable {
     return await this.#process.status;
   }
 
-  /** The same, after a signal. */
-  async endBy(signal: Deno.Signal): Promise<Deno.CommandStatus> {
+  signal(signal: Deno.Signal): void {
     this.#process.kill(signal);
+  }
+
+  /** Sends it a signal, and waits for its end. */
+  async endBy(signal: Deno.Signal): Promise<Deno.CommandStatus> {
+    this.signal(signal);
     return await this.end();
   }
 

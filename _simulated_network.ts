@@ -155,13 +155,14 @@ class Dialling implements Attempt {
   /** The question has arrived, or the answer; or what kept either from that may be over. */
   #proceed(): void {
     if (this.#answer !== undefined) return this.#end(this.#answer);
+    const { scheduler } = this.#medium;
+    this.#waiting.delete(this); // who is accepted at once makes room for those who wait: not for this one once more
     this.#answer = this.#knock();
     if (this.#answer !== undefined) {
-      this.#waiting.delete(this);
-      this.#travel.start(this.#medium.scheduler, this.#medium.latency());
-    } else if (!this.#waiting.has(this)) {
+      this.#travel.start(scheduler, this.#medium.latency());
+    } else {
       this.#waiting.add(this);
-      this.#patience.start(this.#medium.scheduler, PATIENCE);
+      if (!this.#patience.isRunning) this.#patience.start(scheduler, PATIENCE);
     }
   }
 

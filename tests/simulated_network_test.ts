@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   connect,
+  type Connection,
   type Coroutine,
   DeadlockError,
+  type Done,
   InvalidStateError,
   kill,
   listen,
@@ -901,6 +903,145 @@ Deno.test("conditions can change on the way", async () => {
     '200 server: "ab"',
     '200 server: "cd"',
     '200 server: "efgh"',
+  ]);
+});
+
+Deno.test("whatever happens, each operation is answered once, and what is read is what was written, up to there", () => {
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 200; seed++) {
+    const network = new SimulatedNetwork({ ...STORM, seed, buffer: 50, maxOpen: 9, backlog: 3 });
+    const scheduler = new Scheduler({ network, clock: new VirtualClock() });
+    let state = seed + 1;
+    const pick = (n: number) => (state = (state * 48271) % 2147483647) % n;
+    let pending = 0;
+    /** A callback that may be called once. */
+    const once = <T>(name: string, then: (value: T) => void): Done<T> => {
+      let called = false;
+      pending++;
+      return (error: unknown, value?: T) => {
+        assert(!called, `${name} of seed ${seed} was answered twice`);
+        called = true;
+        pending--;
+        seen.add(`${name}: ${error === null ? "done" : (error as Error).name}`);
+        if (error === null) then(value as T);
+      };
+    };
+
+    /** One end: what it has read and written, and what is under way. */
+    class End {
+      readonly connection: Connection;
+      readonly written: number[] = [];
+      readonly read: number[] = [];
+      reading = false;
+      writing = false;
+      ended = false;
+
+      constructor(connection: Connection) {
+        this.connection = connection;
+        ends.push(this);
+      }
+
+      step(): void {
+        const { connection } = this;
+        const choice = pick(40);
+        if (choice < 15 && !this.reading && !this.ended) {
+          this.reading = true;
+          const buffer = new Uint8Array(1 + pick(20));
+          const done = once<number | null>("read", (n) => {
+            if (n === null) this.ended = true;
+            else this.read.push(...buffer.subarray(0, n));
+          });
+          connection.read(buffer, (error: unknown, n?: number | null) => {
+            this.reading = false;
+            if (error === null) done(null, n!);
+            else done(error, undefined);
+          });
+        } else if (choice < 35 && !this.writing) {
+          this.writing = true;
+          const data = new Uint8Array(1 + pick(30)).map(() => pick(256));
+          const done = once<number>("write", (n) => this.written.push(...data.subarray(0, n)));
+          connection.write(data, (error: unknown, n?: number) => {
+            this.writing = false;
+            if (error === null) done(null, n!);
+            else done(error, undefined);
+          });
+        } else if (choice === 35 && !this.writing) connection.closeWrite(once("closeWrite", () => {}));
+        else if (choice === 36 && pick(3) === 0) this.close();
+      }
+
+      close(): void {
+        this.connection.close();
+        ends.splice(ends.indexOf(this), 1);
+        gone.push(this);
+      }
+    }
+
+    const ends: End[] = [];
+    const gone: End[] = [];
+    scheduler.runSync(function* () {
+      const acceptor = network.listen({ hostname: "server", port: 1 });
+      let accepting = false;
+      const accept = () => {
+        if (accepting) return;
+        accepting = true;
+        const done = once<Connection>("accept", (connection) => void new End(connection));
+        acceptor.accept((error: unknown, connection?: Connection) => {
+          accepting = false;
+          if (error === null) done(null, connection!);
+          else done(error, undefined);
+        });
+      };
+      for (let i = 0; i < 300; i++) {
+        const choice = pick(30);
+        if (choice === 0) {
+          network.connect(
+            { hostname: "server", port: 1 },
+            once("connect", (c) => void new End(c)),
+          );
+        } else if (choice === 1) {
+          network.connect(
+            { hostname: "server", port: 1 },
+            once("cancelled", (c) => c.close()),
+          ).cancel();
+        } else if (choice === 2) accept();
+        else if (choice === 3) network.partition("server");
+        else if (choice === 4) network.heal();
+        else if (choice === 5 && pick(5) === 0) network.reset();
+        else if (choice === 6 && pick(20) === 0) network.lose();
+        else if (choice < 10) yield* sleep(pick(100));
+        else ends[pick(ends.length + 1)]?.step();
+      }
+      network.heal();
+      yield* sleep(2_000_000); // whoever is going to be told has been told
+      acceptor.close();
+      for (const end of [...ends]) end.close();
+      yield* sleep(1000);
+    });
+    assertEquals([pending, network.open], [0, 0], `seed ${seed}`);
+    const byPort = Map.groupBy(
+      gone,
+      ({ connection: { localAddr, remoteAddr } }) =>
+        [localAddr, remoteAddr].map((addr) => (addr as Deno.NetAddr).port).sort().join(),
+    );
+    for (const [one, other] of byPort.values()) {
+      if (other === undefined) continue; // it was never accepted
+      assertEquals(one!.read, other.written.slice(0, one!.read.length), `seed ${seed}`);
+      assertEquals(other.read, one!.written.slice(0, other.read.length), `seed ${seed}`);
+    }
+  }
+  assertEquals([...seen].toSorted(), [
+    ...["accept: BadResource", "accept: Error", "accept: NotConnected", "accept: done"],
+    ...["cancelled: Error", "cancelled: Interrupted"],
+    "closeWrite: done",
+    ...["connect: ConnectionRefused", "connect: Error", "connect: TimedOut", "connect: done"],
+    ...["read: ConnectionReset", "read: Interrupted", "read: TimedOut", "read: done"],
+    ...[
+      "write: BrokenPipe",
+      "write: ConnectionReset",
+      "write: Interrupted",
+      "write: TimedOut",
+      "write: done",
+    ],
   ]);
 });
 

@@ -245,6 +245,11 @@ export class DatagramSocket implements Pollable, Disposable {
   }
 
   /** @internal */
+  get _source(): "host" | "tasks" {
+    return this.#port.source ?? "host";
+  }
+
+  /** @internal */
   get _name(): string {
     return nameOf(this.addr);
   }

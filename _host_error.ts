@@ -14,16 +14,26 @@ const ERRORS = {
   Interrupted: ["operation canceled", "EINTR"],
   NotConnected: ["Transport endpoint is not connected (os error 107)", "ENOTCONN"],
   TimedOut: ["Connection timed out (os error 110)", "ETIMEDOUT"],
-  /** Out of descriptors: for this Deno has no class. */
-  Error: ["Too many open files (os error 24)", "EMFILE"],
+} as const;
+
+/** For these Deno has no class of their own. */
+const PLAIN_ERRORS = {
+  MessageTooLong: ["Message too long (os error 90)", "EMSGSIZE"],
+  TooManyOpenFiles: ["Too many open files (os error 24)", "EMFILE"],
 } as const;
 
 /** The error of that name. */
-export function hostError(name: keyof typeof ERRORS): Error {
-  const [message, code] = ERRORS[name];
+export function hostError(name: keyof typeof ERRORS | keyof typeof PLAIN_ERRORS): Error {
   const { Deno } = globalThis as { Deno?: { errors: Record<string, new (message: string) => Error> } };
-  const error = new (Deno?.errors[name] ?? Error)(message);
-  error.name = name;
-  if (code !== undefined) (error as Error & { code?: string }).code = code;
+  let error: Error & { code?: string };
+  if (name in PLAIN_ERRORS) {
+    const [message, code] = PLAIN_ERRORS[name as keyof typeof PLAIN_ERRORS];
+    error = Object.assign(new Error(message), { code });
+  } else {
+    const [message, code] = ERRORS[name as keyof typeof ERRORS];
+    error = new (Deno?.errors[name] ?? Error)(message);
+    error.name = name;
+    if (code !== undefined) error.code = code;
+  }
   return error;
 }

@@ -37,10 +37,13 @@ export interface NetworkConditions {
   reset?: number;
   /**
    * The probability, of each segment and each attempt to connect, that its connection is lost: nothing gets through any
-   * more, and nobody is told; 0 if not given.
+   * more, and nobody is told; and of each datagram, that it is lost itself; 0 if not given.
    */
   lose?: number;
-  /** The most bytes that are on their way or unread, for each direction of a connection; 65 536 if not given. */
+  /**
+   * The most bytes that are on their way or unread, for each direction of a connection, or unread on a datagram socket;
+   * 65 536 if not given.
+   */
   buffer?: number;
   /** The most connections of a listener that wait to be accepted; 128 if not given. Who comes later waits. */
   backlog?: number;
@@ -191,7 +194,7 @@ export class Medium {
   /** Takes a descriptor, or tells why there is none. */
   take(host: string): Error | undefined {
     const open = this.#open.get(host) ?? 0;
-    if (open >= this.#conditions.maxOpen[0]) return hostError("Error");
+    if (open >= this.#conditions.maxOpen[0]) return hostError("TooManyOpenFiles");
     this.#open.set(host, open + 1);
   }
 

@@ -144,6 +144,8 @@ export interface Acceptor {
 
 /** What sends and receives datagrams. */
 export interface DatagramPort {
+  /** Who ends the waits for it: the host, or, where it is simulated, the tasks that take part. The host if not given. */
+  readonly source?: "host" | "tasks";
   /** The address that it receives on. */
   readonly addr: Deno.NetAddr;
   /** Receives one to the start of `buffer`: how many bytes, and from where. What has no room there is lost. */

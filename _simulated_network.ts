@@ -21,14 +21,18 @@ import type {
   Attempt,
   ConnectEndpoint,
   Connection,
+  DatagramEndpoint,
+  DatagramPort,
   Done,
   Endpoint,
+  InetEndpoint,
   ListenEndpoint,
   Network,
   TlsInfo,
   TlsServerOptions,
 } from "./_network.ts";
 import { type Coroutine, describe, type Work } from "./_operation.ts";
+import { SimulatedDatagramPort } from "./_simulated_datagrams.ts";
 import { type SimulatedConnection, Wire } from "./_simulated_connection.ts";
 import { TaskLocal } from "./_task_local.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -230,6 +234,7 @@ export class SimulatedNetwork implements Network {
   readonly #medium: Medium;
   readonly #here: TaskLocal<string> = new TaskLocal(HERE);
   readonly #ports = new Map<string, Port[]>();
+  readonly #datagramPorts = new Map<string, SimulatedDatagramPort>();
   readonly #waiting = new Set<Dialling>();
   #lastPort = FIRST_PORT - 1;
 
@@ -423,6 +428,33 @@ export class SimulatedNetwork implements Network {
       return wire;
     };
     return new Dialling(medium, here, this.#waiting, knock, done);
+  }
+
+  /** Opens a port for datagrams; for `listenDatagram`. */
+  listenDatagram({ hostname, port: wanted }: DatagramEndpoint): DatagramPort {
+    const medium = this.#medium;
+    medium.enter(Scheduler.current());
+    const host = LOOPBACK.has(hostname) ? this.#here.get() : hostname;
+    const port = wanted === 0 ? this.#freePort(host) : wanted;
+    const key = `${host}:${port}`;
+    if (this.#datagramPorts.has(key)) throw hostError("AddrInUse");
+    const error = medium.take(host);
+    if (error !== undefined) throw error;
+    const find = (to: InetEndpoint): [SimulatedDatagramPort | undefined, Deno.NetAddr] => {
+      const isLoopback = LOOPBACK.has(to.hostname);
+      const from: Deno.NetAddr = { transport: "udp", hostname: isLoopback ? HERE : host, port };
+      return [this.#datagramPorts.get(`${isLoopback ? host : to.hostname}:${to.port}`), from];
+    };
+    const addr: Deno.NetAddr = { transport: "udp", hostname, port };
+    const datagrams = new SimulatedDatagramPort(
+      medium,
+      host,
+      addr,
+      find,
+      () => this.#datagramPorts.delete(key),
+    );
+    this.#datagramPorts.set(key, datagrams);
+    return datagrams;
   }
 
   /** Those who wait for an answer may get one. */

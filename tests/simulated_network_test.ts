@@ -8,6 +8,7 @@ import {
   InvalidStateError,
   kill,
   listen,
+  listenDatagram,
   type Listener,
   type Operation,
   Scheduler,
@@ -683,6 +684,55 @@ Deno.test("resets, losses and refusals come by chance, as often as they are said
   }
   // Of 300 each: 30 %; a loss may be of the attempt to connect or of what is sent, 51 %.
   assertEquals(counts, { refuse: 82, reset: 82, lose: 143, none: 593 });
+});
+
+Deno.test("datagrams arrive on their own: late ones are overtaken, lost ones are lost, and nobody is told", async () => {
+  const log = await perform({ latency: [0, 20], seed: 2, buffer: 8 }, function* ({ network, say }) {
+    using far = yield* network.at("far", function* () {
+      yield;
+      return listenDatagram({ port: 7 });
+    });
+    using near = listenDatagram({ port: 0 });
+    const hear = function* (count: number): Coroutine<void> {
+      const heard = [];
+      for (let i = 0; i < count; i++) {
+        const [data, { hostname, port }] = yield* far.receive();
+        heard.push(`${new TextDecoder().decode(data)} from ${hostname}:${port}`);
+      }
+      say(heard.join(", "));
+    };
+    const sends = function* (...texts: string[]): Coroutine<void> {
+      for (const text of texts) yield* near.send(text, { hostname: "far", port: 7 });
+    };
+    yield* sends("a", "b", "c");
+    yield* hear(3);
+    network.partition("far");
+    yield* sends("lost");
+    yield* sleep(20);
+    network.heal();
+    network.change({ latency: 5 });
+    yield* sends("1234", "5678", "no room");
+    yield* sleep(100);
+    yield* hear(2);
+    network.change({ lose: 1 });
+    yield* sends("lost as well");
+    network.change({ lose: 0 });
+    yield* near.send("to nobody", { hostname: "far", port: 8 });
+    yield* sends("end");
+    yield* hear(1);
+    try {
+      yield* near.send(new Uint8Array(65_508), { hostname: "far", port: 7 });
+    } catch (error) {
+      say((error as { code?: string }).code!);
+    }
+    assertThrows(() => listenDatagram({ port: near.addr.port }), Deno.errors.AddrInUse);
+  });
+  assertEquals(log, [
+    "20 a from 127.0.0.1:49152, c from 127.0.0.1:49152, b from 127.0.0.1:49152",
+    "140 1234 from 127.0.0.1:49152, 5678 from 127.0.0.1:49152",
+    "145 end from 127.0.0.1:49152",
+    "145 EMSGSIZE",
+  ]);
 });
 
 // ---- A full house ----------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ import { type Coroutine, Queue, Semaphore, type Socket } from "../mod.ts";
 export type Bytes = Uint8Array;
 export type Reply = Simple | bigint | number | string | Bytes | null | Reply[];
 
-/** The most bytes that the arguments of a command may have, the most arguments, and the longest line. */
-const COMMAND = 1 << 20;
+/** The most bytes of a command and of an answer: what hostile clients can have it hold is some of these for each connection. */
+export const LARGEST = 1 << 18;
+/** The most arguments of a command, and the longest line. */
 const ARGUMENTS = 1024;
 const LINE = 1 << 16;
 /** The most bytes of replies that wait to be read. */
@@ -40,7 +41,7 @@ export function* receive(socket: Socket): Coroutine<Bytes[] | null> {
   const count = lengthOf(line);
   if (!(count <= ARGUMENTS)) throw new ProtocolError("invalid multibulk length");
   const args: Bytes[] = [];
-  for (let room = COMMAND; args.length < count;) {
+  for (let room = LARGEST; args.length < count;) {
     const header = yield* socket.recvLine({ maxBytes: LINE });
     if (header === null) return null;
     if (!header.startsWith("$")) throw new ProtocolError(`expected '$', got '${header.slice(0, 1)}'`);

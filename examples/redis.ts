@@ -24,6 +24,7 @@ import {
   type Bytes,
   encode,
   encodeRefusal,
+  LARGEST,
   ProtocolError,
   receive,
   Refusal,
@@ -39,6 +40,7 @@ const OVERHEAD = 256;
 const OK = new Simple("OK");
 const PONG = new Simple("PONG");
 const encoder = new TextEncoder();
+const ZERO = encoder.encode("0");
 
 // ---- The data --------------------------------------------------------------------------------------------------------
 
@@ -77,10 +79,10 @@ class Database {
     }
     this.#memory += more;
     if (entry !== undefined) {
-      entry.value = value;
+      entry.value = own(value);
       return entry;
     }
-    const fresh = { key, value, deadline: Infinity, expiry: undefined };
+    const fresh = { key: own(key), value: own(value), deadline: Infinity, expiry: undefined };
     this.#entries.set(binary(key), fresh);
     return fresh;
   }
@@ -117,6 +119,11 @@ class Database {
   }
 }
 
+/** Bytes that hold on to no more memory than their own. */
+function own(bytes: Bytes): Bytes {
+  return bytes.buffer.byteLength > bytes.length + 2 ? bytes.slice() : bytes;
+}
+
 function now(): number {
   return Scheduler.current().now();
 }
@@ -133,13 +140,11 @@ const COMMANDS: Record<string, Command> = {
     return this.data.get(key!)?.value ?? null;
   }],
   set: [2, Infinity, function* (key, value, ...options) {
-    const at = (i: number) => options[i] === undefined ? "" : binary(options[i]!).toLowerCase();
     let ms = Infinity, only = "";
     for (let i = 0; i < options.length; i++) {
-      const option = at(i);
-      const unit = { ex: 1000, px: 1 }[option];
-      if (unit !== undefined && ms === Infinity && i + 1 < options.length) {
-        ms = unit * toInteger(options[++i]!);
+      const option = binary(options[i]!.subarray(0, 3)).toLowerCase();
+      if ((option === "ex" || option === "px") && ms === Infinity && i + 1 < options.length) {
+        ms = toInteger(options[++i]!) * (option === "ex" ? 1000 : 1);
         if (!(ms > 0 && ms <= Number.MAX_SAFE_INTEGER)) {
           throw new Refusal("ERR invalid expire time in 'set' command");
         }
@@ -161,8 +166,7 @@ const COMMANDS: Record<string, Command> = {
     return keys.filter((key) => this.data.get(key) !== undefined).length;
   }],
   incr: [1, 1, function (key) {
-    const value = this.data.get(key!)?.value;
-    const text = value === undefined ? "0" : binary(value);
+    const text = binary(this.data.get(key!)?.value.subarray(0, 21) ?? ZERO);
     const number = /^(0|-?[1-9]\d{0,18})$/.test(text) ? BigInt(text) : undefined;
     if (number === undefined || BigInt.asIntN(64, number) !== number) {
       throw new Refusal("ERR value is not an integer or out of range");
@@ -191,9 +195,13 @@ const COMMANDS: Record<string, Command> = {
   }],
   keys: [1, 1, function* (pattern) {
     const found: Bytes[] = [];
-    let i = 0;
+    let i = 0, bytes = 0;
     for (const { key } of this.data.entries()) {
-      if (matches(pattern!, key)) found.push(key);
+      if (matches(pattern!, key)) {
+        found.push(key);
+        bytes += key.length;
+        if (bytes > LARGEST) throw new Refusal("ERR too many keys match that pattern");
+      }
       if (++i % 1000 === 0) yield; // others get their turn
     }
     return found;
@@ -202,7 +210,6 @@ const COMMANDS: Record<string, Command> = {
     const expires = [...this.data.entries()].filter(({ deadline }) => deadline < Infinity).length;
     return [
       "# Server",
-      "redis_version:7.0.0",
       "server_name:genos",
       `uptime_in_seconds:${Math.floor((now() - this.started) / 1000)}`,
       "# Clients",
@@ -312,7 +319,7 @@ if (import.meta.main) {
     console.log(`listening on ${listener.addr.hostname}:${listener.addr.port}`);
     const redis = new Redis();
     const server = serve(listener, (socket) => redis.client(socket), {
-      maxConnections: 1000,
+      maxConnections: 500,
       onError: (error, _socket, { hostname, port }) => console.log(`${hostname}:${port}: ${error}`),
     });
     // The first signal ends the server, and its clients, the newest first. Then nobody waits for a second one: it ends all.

@@ -17,9 +17,10 @@ import {
   type Socket,
   spawn,
   timeout,
+  until,
 } from "../mod.ts";
 import { SimulatedNetwork, type SimulatedNetworkOptions, VirtualClock } from "../testing.ts";
-import { stage, words } from "./_transcript.ts";
+import { Oops, stage, words } from "./_transcript.ts";
 
 /** What an operation comes to, in words. */
 function* said(operation: Operation<unknown>): Coroutine<string> {
@@ -394,6 +395,26 @@ Deno.test("on the system's clock latency is real time, and what is called for fr
   clearTimeout(heal);
   assertEquals(got, 1);
   assert(performance.now() - before >= 6);
+});
+
+Deno.test("what is on its way when the run is over keeps no alarm of the system's clock", async () => {
+  const network = new SimulatedNetwork();
+  // The sanitizer of this test would find it.
+  const unheard: string[] = [];
+  await new Scheduler({ network, onUnhandledError: (error) => void unheard.push(words(error)) }).run(
+    function* () {
+      using listener = listen({ port: 80 });
+      const client = yield* connect({ port: 80 });
+      yield* listener.accept();
+      network.change({ latency: 60_000 });
+      yield* client.send("never read");
+      yield* until(new Promise((resolve) => setTimeout(resolve, 1)));
+      yield* spawn(function* () {
+        throw new Oops("told before the run is over");
+      });
+    },
+  );
+  assertEquals([network.open, unheard], [2, ["told before the run is over"]]);
 });
 
 Deno.test("a day of traffic between ten hosts", async () => {

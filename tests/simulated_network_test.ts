@@ -13,6 +13,7 @@ import {
   type Operation,
   Scheduler,
   select,
+  serve,
   sleep,
   type Socket,
   spawn,
@@ -794,6 +795,36 @@ Deno.test("maxOpen: a host that is out of descriptors gets EMFILE, from listen, 
     "0 accepted b",
     "0 connect: Error EMFILE",
     "0 another host: ConnectionRefused",
+  ]);
+});
+
+Deno.test("serve() on a host that is out of descriptors serves those it has, and the next one soon after one has gone", async () => {
+  const log = await perform({ maxOpen: 3 }, function* ({ network, say }) {
+    const server = yield* spawn(
+      serve(listen({ hostname: "server", port: 80 }), function* (socket) {
+        for (let data; (data = yield* socket.recv()) !== null;) yield* socket.send(data);
+      }),
+    );
+    const client = function* (name: string, ms: number): Coroutine<void> {
+      using socket = yield* network.at(name, connect({ hostname: "server", port: 80 }));
+      yield* socket.send("x");
+      yield* socket.recv();
+      say(`${name} is served`);
+      yield* sleep(ms);
+      yield* socket.send("x");
+      yield* socket.recv();
+      say(`${name} goes`);
+    };
+    const clients = [];
+    for (const [i, name] of ["a", "b", "c", "d"].entries()) {
+      clients.push(yield* spawn(client(name, 1000 + i)));
+    }
+    for (const task of clients) yield* task;
+    yield* kill(server);
+  });
+  assertEquals(log, [
+    ...["0 a is served", "0 b is served", "1000 a goes", "1000 c is served"],
+    ...["1001 b goes", "1001 d is served", "2002 c goes", "2004 d goes"],
   ]);
 });
 

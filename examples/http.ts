@@ -42,6 +42,7 @@ const ROUTES: Record<string, Handler> = {
 };
 
 function* nap(who: string, ms: number): Coroutine<void> {
+  console.log(`  ${who} falls asleep`);
   try {
     yield* sleep(ms);
   } finally {

@@ -27,9 +27,9 @@ export class Program implements AsyncDisposable {
     this.#input = this.#process.stdin.getWriter();
   }
 
-  /** Reads what it prints until that includes some text. */
-  async says(text: string): Promise<void> {
-    while (!this.said.includes(text)) {
+  /** Reads what it prints until that includes some text so often. */
+  async says(text: string, times = 1): Promise<void> {
+    while (this.said.split(text).length <= times) {
       const { value, done } = await this.#output.read();
       if (done) throw new Error(`It has ended without saying ${text}: ${this.said}`);
       this.said += value;

@@ -298,6 +298,10 @@ export const denoNetwork: Network = {
       return attempt;
     }
     const connecting = Deno.connect({ hostname, port, signal: attempt.signal }).then((conn) => {
+      if (attempt.signal.aborted) {
+        conn.close(); // now: one that is closed in its handshake stays open until the other end lets go
+        throw attempt.signal.reason;
+      }
       sendAtOnce(conn);
       return Deno.startTls(conn, { ...options, hostname: serverName });
     });

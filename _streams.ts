@@ -31,6 +31,9 @@ export class SocketStreams {
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
   #asked: Asked<Bytes | null> | undefined;
+  /** Has the streams fail that are still open: their controllers' `error`. */
+  #failReadable: ((error: unknown) => void) | undefined;
+  #failWritable: ((error: unknown) => void) | undefined;
 
   constructor(incoming: Incoming, outgoing: Outgoing, close: () => void) {
     this.#incoming = incoming;
@@ -46,10 +49,19 @@ export class SocketStreams {
     return this.#writable ??= this.#makeWritable();
   }
 
+  /** The socket is closed: who only waits for the end of a stream is told as well. */
+  closed(errorOf: (verb: "read" | "write") => unknown): void {
+    if (this.#reading === "open") this.#failReadable?.(errorOf("read"));
+    if (this.#writing === "open") this.#failWritable?.(errorOf("write"));
+  }
+
   #makeReadable(): ReadableStream<Bytes> {
     this.#reading = "open";
     return new ReadableStream({
       type: "bytes",
+      start: (controller) => {
+        this.#failReadable = (error) => controller.error(error);
+      },
       pull: async (controller) => {
         this.#asked = this.#incoming.ask(new Read(this.#incoming));
         try {
@@ -80,8 +92,12 @@ export class SocketStreams {
     this.#writing = "open";
     return new WritableStream({
       start: (controller) => {
+        this.#failWritable = (error) => controller.error(error);
         // `abort` would be called only when a write in flight is over, which may never be.
-        controller.signal.addEventListener("abort", () => this.#close(), { once: true });
+        controller.signal.addEventListener("abort", () => {
+          this.#writing = "over";
+          this.#close();
+        }, { once: true });
       },
       write: async (chunk) => {
         try {

@@ -279,6 +279,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
     this._fate = fate;
     this.#incoming.close();
     this.#outgoing.close();
+    this.#streams?.closed((verb) => closed(verb, this));
   }
 
   /**

@@ -261,6 +261,23 @@ Deno.test("a task that waits for a stream can be killed; the stream goes with it
   }));
 });
 
+Deno.test("a stream that nobody reads or writes just then fails as well when its socket is closed", async () => {
+  await perform(connected(function* (near, far) {
+    const reader = near.readable.getReader();
+    const writer = near.writable.getWriter();
+    yield* far.send("x");
+    assertEquals((yield* until(reader.read())).value, bytes("x"));
+    const fates = Promise.allSettled([reader.closed, writer.closed]);
+    near.close();
+    const names = (yield* until(fates)).map((fate) =>
+      fate.status === "rejected" ? fate.reason.name : "closed"
+    );
+    assertEquals(names, ["ClosedError", "ClosedError"]);
+    assertEquals(yield* said(until(reader.read())), "ClosedError");
+    assertEquals(yield* said(until(writer.write(bytes("y")))), "ClosedError");
+  }));
+});
+
 Deno.test("streams work on the network of a scheduler whose run is over", async () => {
   const network = new MemoryNetwork();
   const scheduler = new Scheduler({ network });

@@ -63,7 +63,7 @@ function hasArmedTimeout(task: Task): boolean {
 }
 
 /** A table of tasks: what each waits for, and who could end that. */
-function listWaits(tasks: Task[]): string {
+export function listWaits(tasks: Task[]): string {
   const rows = tasks.map((task) => [
     String(task.tid),
     task.name,

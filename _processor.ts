@@ -7,10 +7,17 @@
 import type { Task } from "./task.ts";
 
 /** The processor: who is on it, and how many more calls it may make before the others get their turn. */
-export const processor: { task: Task | null; credit: number; observed: boolean } = {
+export const processor: {
+  task: Task | null;
+  credit: number;
+  observed: boolean;
+  /** Told of each call while its coroutine is still on the native stack, so that it can look where that stands. */
+  witness: ((task: Task, call: unknown) => void) | null;
+} = {
   task: null,
   credit: 0,
   observed: false,
+  witness: null,
 };
 
 /** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */

@@ -11,7 +11,26 @@ import type { Task } from "./task.ts";
 
 const SMALLEST = 64;
 
-export class ReadyQueue {
+/**
+ * Who goes next: the one question of a scheduler to which there is more than one answer. In production it is always who has
+ * been ready for longest, and this is the only class there ever is. The explorer puts another one in its place.
+ */
+export interface ReadyTasks {
+  readonly size: number;
+  /** A task has become ready. */
+  push(task: Task): void;
+  /** Takes out who goes next; undefined for nobody. There must be one. */
+  shift(): Task | undefined;
+  /** A task goes on without having been taken out. */
+  remove(task: Task): void;
+  /** There is none left. */
+  trim(): void;
+}
+
+/** The option of a scheduler that gives it another queue. It is not for users. */
+export const QUEUE: unique symbol = Symbol("genos.queue");
+
+export class ReadyQueue implements ReadyTasks {
   #tasks: (Task | undefined)[] = new Array(SMALLEST).fill(undefined);
   #mask = SMALLEST - 1;
   #head = 0;

@@ -16,7 +16,7 @@ import { JoinError, TimeoutError } from "./errors.ts";
 import { Scheduler } from "./scheduler.ts";
 import { abortable } from "./syscalls.ts";
 import type { Task } from "./task.ts";
-import { VirtualClock } from "./testing.ts";
+import { VirtualClock } from "./_virtual_clock.ts";
 
 /** How a sweep is done. */
 export interface SweepOptions {

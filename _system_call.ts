@@ -75,6 +75,10 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
     const { task } = processor;
     if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
     if (--processor.credit < 0 || processor.observed) {
+      if (processor.observed) {
+        processor.credit++; // it is taken when the call is dispatched
+        if (processor.witness !== null) processor.witness(task, this);
+      }
       this._issued = true;
       return { done: false, value: this };
     }

@@ -302,3 +302,98 @@ export class LimitError extends Error {
     this.limit = limit;
   }
 }
+
+/** What a {@linkcode ScheduleError} says, as data. */
+export interface ScheduleErrorDetails {
+  /** In what way the program is broken. */
+  readonly kind: string;
+  /** The smallest schedule found that breaks it, in sentences. */
+  readonly schedule: readonly string[];
+  /** How often a task is stopped in it that could go on. */
+  readonly preemptions: number;
+  /** The last steps before it broke. */
+  readonly lastSteps: readonly string[];
+  /** What `replay` takes; empty if no single schedule is at fault. */
+  readonly replay: string;
+  /** What to type to run it again. */
+  readonly command: string;
+  /** How many runs it took to find it, those of the shrinker not counted. */
+  readonly runs: number;
+  /** How many ms that took. */
+  readonly ms: number;
+  /** What found it: `"fifo"`, `"bounded"`, `"pct"`, `"random"`, `"replay"`. */
+  readonly strategy: string;
+}
+
+/**
+ * Thrown by `explore` and `replay` for a program that a schedule breaks. The message tells that schedule in sentences; `cause` is
+ * the error that came out of it, if one did.
+ *
+ * @example
+ * ```ts
+ * import { explore, replay, ScheduleError, type World } from "@genos/kernel/testing";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * function lostUpdate(world: World) {
+ *   let balance = 0;
+ *   for (let i = 0; i < 2; i++) {
+ *     world.spawn(function* deposit() {
+ *       const before = balance;
+ *       yield;
+ *       balance = before + 1;
+ *     });
+ *   }
+ *   return () => assertEquals(balance, 2);
+ * }
+ * const error = assertThrows(() => explore(lostUpdate), ScheduleError);
+ * assertEquals(error.preemptions, 1);
+ * assertThrows(() => replay(error.replay, lostUpdate), ScheduleError, error.message);
+ * ```
+ */
+export class ScheduleError extends Error implements ScheduleErrorDetails {
+  /** `"ScheduleError"`. */
+  override readonly name = "ScheduleError";
+  /**
+   * In what way the program is broken: an `"error"` of main or of the check at the end, an `"unhandled"` one of another task;
+   * what was claimed does not hold `"always"`, not `"eventually"`, not `"sometimes"`; a `"deadlock"`; a `"livelock"`, which
+   * is a run that is not over after `maxSteps`; tasks `"leftover"`; something taken from `"outside"`; a program that is
+   * `"undetermined"`, as it does not do the same twice.
+   */
+  readonly kind: string;
+  /** The smallest schedule found that breaks it, in sentences. */
+  readonly schedule: readonly string[];
+  /** How often a task is stopped in it that could go on. */
+  readonly preemptions: number;
+  /** The last steps before it broke. */
+  readonly lastSteps: readonly string[];
+  /** What `replay` takes; empty if no single schedule is at fault. */
+  readonly replay: string;
+  /** What to type to run it again. */
+  readonly command: string;
+  /** How many runs it took to find it, those of the shrinker not counted. */
+  readonly runs: number;
+  /** How many ms that took. */
+  readonly ms: number;
+  /** What found it: `"fifo"`, `"bounded"`, `"pct"`, `"random"`, `"replay"`. */
+  readonly strategy: string;
+
+  /**
+   * A report of a program that a schedule breaks.
+   *
+   * @param message The report as text.
+   * @param details The same as data.
+   * @param options What was thrown.
+   */
+  constructor(message: string, details: ScheduleErrorDetails, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = details.kind;
+    this.schedule = details.schedule;
+    this.preemptions = details.preemptions;
+    this.lastSteps = details.lastSteps;
+    this.replay = details.replay;
+    this.command = details.command;
+    this.runs = details.runs;
+    this.ms = details.ms;
+    this.strategy = details.strategy;
+  }
+}

@@ -19,7 +19,7 @@ import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
 import { leaveLine, Parked, type Wait } from "./_parking.ts";
-import { ReadyQueue } from "./_ready_queue.ts";
+import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
@@ -72,7 +72,7 @@ let defaultScheduler: Scheduler | undefined;
  * ```
  */
 export class Scheduler {
-  readonly #ready = new ReadyQueue();
+  readonly #ready: ReadyTasks;
   readonly #table = new TaskTable();
   /** @internal */
   readonly _timers: Timers = new Timers();
@@ -143,6 +143,7 @@ export class Scheduler {
         `Cannot make a scheduler: onUnhandledError is a function, not ${describe(onUnhandledError)}`,
       );
     }
+    this.#ready = (options as { [QUEUE]?: ReadyTasks })[QUEUE] ?? new ReadyQueue();
     this.#clock = clock;
     this._network = options.network;
     this.#timeSlice = timeSlice;
@@ -807,6 +808,25 @@ export class Scheduler {
       }
     }
     for (const callback of this.#afterTurn.splice(0)) callback();
+  }
+
+  /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
+  _turnAlone(): void {
+    this.#ringDue();
+    this.#drain(Infinity);
+    this.#tellUnheard();
+  }
+
+  /** @internal A task waits for what only code outside the kernel can bring. */
+  get _waitsForOutside(): boolean {
+    return this.#outsideWaits > 0;
+  }
+
+  /** @internal Everything has ended: counts tids, and looks at the time, as if it were new. */
+  _restart(): void {
+    this.#lastTid = 0;
+    this.#stepsPerLook = 1;
+    this.#look();
   }
 
   #whenTurnIsOver(callback: () => void): void {

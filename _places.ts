@@ -1,0 +1,62 @@
+/**
+ * Places in the source: where a call was made, read from a stack while its maker is still on it.
+ *
+ * @module
+ */
+
+/** Where this module lies: what lies beside it is the kernel, and no place of a program. */
+const KERNEL = new URL(".", import.meta.url).href;
+
+export interface Place {
+  readonly url: string;
+  readonly line: string;
+  readonly column: string;
+  /** The name of the function; may be empty. */
+  readonly inside: string;
+}
+
+/** A stack of which only the text is read later, if ever: the text is what costs. */
+export function mark(): Error {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 50;
+  const stack = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack;
+}
+
+/** The innermost place on a stack that is not the kernel's; undefined if there is none. */
+export function placeOf(marked: Error | undefined): Place | undefined {
+  for (const line of marked?.stack?.split("\n") ?? []) {
+    const match = /^\s+at (?:(.*) \()?(.+):(\d+):(\d+)\)?$/.exec(line);
+    if (match === null) continue;
+    const [, inside = "", url, row, column] = match;
+    if (isKernel(url!) || /^(ext|node|deno):/.test(url!)) continue;
+    return { url: url!, line: row!, column: column!, inside: inside.replace(/^(async|new) /, "") };
+  }
+  return undefined;
+}
+
+function isKernel(url: string): boolean {
+  return url.startsWith(KERNEL) && /^\w+\.[jt]s$/.test(url.slice(KERNEL.length));
+}
+
+/** A place in words: the name of the file alone if it is that of `home`. */
+export function inWords(place: Place, home: Place | undefined): string {
+  const path = place.url === home?.url ? place.url.slice(place.url.lastIndexOf("/") + 1) : pathOf(place);
+  return `${path}:${place.line}:${place.column}`;
+}
+
+/** The path of its file, for a shell. */
+export function pathOf({ url }: Place): string {
+  return url.startsWith("file://") ? decodeURIComponent(url.slice("file://".length)) : url;
+}
+
+/** The name of the generator function that made a generator; empty if it has none. V8 tells it as that of `this`. */
+export function nameOf(generator: unknown): string {
+  const name = /^\s+at (?:async )?(\S+)\.tellName \(/m.exec(tellName.call(generator))?.[1] ?? "";
+  return name === "Generator" || name === "Object" ? "" : name;
+}
+
+function tellName(this: unknown): string {
+  return new Error().stack ?? "";
+}

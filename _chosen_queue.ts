@@ -31,9 +31,10 @@ export interface Stepping {
 
 export class ChosenQueue implements ReadyTasks {
   readonly #run: Stepping;
-  /** Who is ready, the one that has been so for longest first, and the step after which it became so. */
-  readonly tasks: Task[] = [];
+  /** Who is ready, the one that has been so for longest first, up to `size`; and the step after which it became so. */
+  readonly tasks: (Task | null)[] = [];
   readonly #since: number[] = [];
+  size = 0;
   patience = Infinity;
   /** The steps that have begun. */
   steps = 0;
@@ -44,31 +45,31 @@ export class ChosenQueue implements ReadyTasks {
     this.#run = run;
   }
 
-  get size(): number {
-    return this.tasks.length;
-  }
-
+  // Arrays that only grow: one that is emptied by `pop` or `length` gives its memory back, and takes it again in the next run.
   push(task: Task): void {
-    this.tasks.push(task);
-    this.#since.push(this.steps);
+    const size = this.size++;
+    if (size === this.tasks.length) {
+      this.tasks.push(task);
+      this.#since.push(this.steps);
+    } else {
+      this.tasks[size] = task;
+      this.#since[size] = this.steps;
+    }
   }
 
   shift(): Task {
-    const { tasks, current } = this;
+    const { current, size } = this;
     if (current !== null) this.#run.stepped(current);
-    const size = tasks.length;
     let at = 0;
     let stopped: Task | null = null;
-    if (size > 1) {
-      const mine = current === null ? -1 : tasks.lastIndexOf(current);
-      if (this.steps - this.#since[0]! <= this.patience * (size - 1)) {
-        if (mine === -1) {
-          at = this.#run.chooseNext(size, ORDER, -1);
-        } else {
-          const choice = this.#run.chooseNext(size, PREEMPTION, mine);
-          at = placeOf(choice, mine);
-          if (choice !== 0) stopped = current;
-        }
+    if (size > 1 && this.steps - this.#since[0]! <= this.patience * (size - 1)) {
+      const mine = current === null ? -1 : this.#placeOf(current);
+      if (mine === -1) {
+        at = this.#run.chooseNext(size, ORDER, -1);
+      } else {
+        const choice = this.#run.chooseNext(size, PREEMPTION, mine);
+        at = placeOf(choice, mine);
+        if (choice !== 0) stopped = current;
       }
     }
     const task = this.#takeOut(at);
@@ -77,31 +78,36 @@ export class ChosenQueue implements ReadyTasks {
     return task;
   }
 
+  #placeOf(task: Task): number {
+    const { tasks } = this;
+    let at = this.size - 1;
+    while (at >= 0 && tasks[at] !== task) at--;
+    return at;
+  }
+
   #takeOut(at: number): Task {
     const { tasks } = this;
     const since = this.#since;
     const task = tasks[at]!;
-    const last = tasks.length - 1;
+    const last = --this.size;
     for (let i = at; i < last; i++) {
       tasks[i] = tasks[i + 1]!;
       since[i] = since[i + 1]!;
     }
-    tasks.pop();
-    since.pop();
+    tasks[last] = null;
     return task;
   }
 
   remove(task: Task): void {
-    const at = this.tasks.lastIndexOf(task);
+    const at = this.#placeOf(task);
     if (at !== -1) this.#takeOut(at);
   }
 
   trim(): void {}
 
-  /** As if it were new. */
+  /** As if it were new. Everything must have ended. */
   restart(): void {
-    this.tasks.length = this.#since.length = 0;
-    this.steps = 0;
+    this.size = this.steps = 0;
     this.current = null;
   }
 }

@@ -24,12 +24,13 @@ export function mark(): Error {
   return stack;
 }
 
-/** The innermost place on a stack that is not the kernel's; undefined if there is none. */
+/** The innermost place on a stack that is not the kernel's; undefined if there is none in the run. */
 export function placeOf(marked: Error | undefined): Place | undefined {
   for (const line of marked?.stack?.split("\n") ?? []) {
     const match = /^\s+at (?:(.*) \()?(.+):(\d+):(\d+)\)?$/.exec(line);
     if (match === null) continue;
     const [, inside = "", url, row, column] = match;
+    if (inside.endsWith("._turnAlone")) return undefined; // what lies below is who explores
     if (isKernel(url!) || /^(ext|node|deno):/.test(url!)) continue;
     return { url: url!, line: row!, column: column!, inside: inside.replace(/^(async|new) /, "") };
   }
@@ -51,10 +52,11 @@ export function pathOf({ url }: Place): string {
   return url.startsWith("file://") ? decodeURIComponent(url.slice("file://".length)) : url;
 }
 
-/** The name of the generator function that made a generator; empty if it has none. V8 tells it as that of `this`. */
+/** The name of the function that made a generator; empty if it has none, or if it is no generator. V8 tells it as that of `this`. */
 export function nameOf(generator: unknown): string {
+  if (Object.prototype.toString.call(generator) !== "[object Generator]") return "";
   const name = /^\s+at (?:async )?(\S+)\.tellName \(/m.exec(tellName.call(generator))?.[1] ?? "";
-  return name === "Generator" || name === "Object" ? "" : name;
+  return name === "Generator" ? "" : name;
 }
 
 function tellName(this: unknown): string {

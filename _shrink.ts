@@ -25,9 +25,8 @@ type Size = [counted: number, loud: number, length: number, sum: number];
 
 /** Whether two runs are broken in the same way. */
 export function isSame(one: Failure, other: Failure | null): boolean {
-  return other !== null && one.kind === other.kind &&
-    (one.kind === "unhandled" || one.label === other.label) &&
-    classOf(one.error) === classOf(other.error);
+  if (other === null || one.kind !== other.kind || classOf(one.error) !== classOf(other.error)) return false;
+  return one.label === other.label || (one.kind !== "always" && one.kind !== "eventually");
 }
 
 function classOf(error: unknown): string {

@@ -18,7 +18,7 @@ import { QUEUE, type ReadyTasks } from "./_ready_queue.ts";
 import { networkOf } from "./_world_network.ts";
 import type { Strategy } from "./_strategies.ts";
 import { isCounted, ORDER, type PREEMPTION, Tape } from "./_tape.ts";
-import { DeadlockError, InvalidStateError } from "./errors.ts";
+import { BrokenLockError, DeadlockError, InvalidStateError } from "./errors.ts";
 import { DAEMON, OBSERVED, type Owner, Task } from "./task.ts";
 import { Scheduler } from "./scheduler.ts";
 import { VirtualClock } from "./_virtual_clock.ts";
@@ -91,6 +91,7 @@ export class Simulation implements Owner, Stepping {
   #strategy!: Strategy;
   #network: Network | null = null;
   #main: Task | null = null;
+  #firstFailed: Task | null = null;
   #running = false;
   #clean = false;
   /** The tasks alive that are no daemons, and all. */
@@ -144,7 +145,7 @@ export class Simulation implements Owner, Stepping {
     this.watching = false;
     this.#network = null;
     this.#workers = this.#alive = this.tasks = 0;
-    this.#main = null;
+    this.#main = this.#firstFailed = null;
     this.tape.length = 0;
     this.#frame.restart();
     this.world._restart();
@@ -210,7 +211,22 @@ export class Simulation implements Owner, Stepping {
 
   /** What broke the run: the first thing that did. */
   fail(failure: Failure): void {
-    this.failure ??= failure;
+    this.failure ??= this.#causeOf(failure);
+  }
+
+  /**
+   * A lock that is broken, and a ring of waits that was refused, are often first seen by others than those in whom it began:
+   * what counts is the first task that failed, and a refused wait is a deadlock.
+   */
+  #causeOf(failure: Failure): Failure {
+    const first = this.#firstFailed;
+    if (
+      failure.error instanceof BrokenLockError && first !== null && !(first._inbox instanceof BrokenLockError)
+    ) {
+      return this.#causeOf({ kind: "unhandled", label: String(first), error: first._inbox });
+    }
+    if (failure.error instanceof DeadlockError) return { ...failure, kind: "deadlock" };
+    return failure;
   }
 
   /** The same, and the run is left where it stands. Between two steps only. */
@@ -321,6 +337,7 @@ export class Simulation implements Owner, Stepping {
   /** @internal */
   _taskEnded(task: Task): void {
     this.#alive--;
+    if (task._mode === THROW && this.#firstFailed === null) this.#firstFailed = task;
     if ((task._flags & DAEMON) === 0 && --this.#workers === 0 && this.#alive > 0) {
       this.scheduler._killAll((other) => other._owner === this, { reason: new Error("the run is over") });
     }
@@ -365,7 +382,8 @@ class MainFrame {
   next(): IteratorResult<never, undefined> {
     if (this.#called) return OVER;
     this.#called = true;
-    const made = this.#body(this.#simulation.world);
+    const body = this.#body; // called as a method it would be one in the stacks
+    const made = body(this.#simulation.world);
     if (made === undefined || made instanceof Task) return OVER;
     if (typeof made === "function") {
       this.check = made as () => unknown;

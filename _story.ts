@@ -34,6 +34,8 @@ interface Step {
   how: "returned" | "failed" | "killed" | "waits" | "gave way";
   /** What it waits for, or how it ended. */
   reason: string;
+  /** What it failed with. */
+  error: unknown;
   /** The coroutine that was on top when it stopped. */
   frame: unknown;
 }
@@ -86,6 +88,7 @@ export class Story implements Witness {
       draws: [],
       how: "gave way",
       reason: "",
+      error: undefined,
       frame: undefined,
     });
   }
@@ -98,6 +101,7 @@ export class Story implements Witness {
       const outcome = task._mode;
       step.how = outcome === THROW ? "failed" : outcome === 0 ? "returned" : "killed";
       step.reason = outcome === 0 ? "" : said(task._inbox);
+      if (outcome === THROW) step.error = task._inbox;
     } else if (task._state === WAITING) {
       step.how = "waits";
       step.reason = task.waitingFor ?? "";
@@ -115,13 +119,10 @@ export class Story implements Witness {
 
   // ---- Telling ----
 
-  /** The steps up to the one in which it broke. */
-  #told(failure: Failure): Step[] {
-    if (failure.kind !== "unhandled") return this.#steps;
-    const last = this.#steps.findLastIndex(({ task, how }) =>
-      how === "failed" && String(task) === failure.label
-    );
-    return last === -1 ? this.#steps : this.#steps.slice(0, last + 1);
+  /** The steps up to the one in which it broke: what others did when its error had been thrown does not matter. */
+  #told({ error }: Failure): Step[] {
+    const broke = this.#steps.findIndex((step) => step.how === "failed" && step.error === error);
+    return broke === -1 ? this.#steps : this.#steps.slice(0, broke + 1);
   }
 
   /** The run in sentences. */

@@ -124,10 +124,10 @@ export class Pct extends Drawing {
     return choiceOf(place, mine);
   }
 
-  #highest({ tasks }: ChosenQueue): number {
+  #highest({ tasks, size }: ChosenQueue): number {
     let highest = 0;
     let place = 0;
-    for (let i = 0; i < tasks.length; i++) {
+    for (let i = 0; i < size; i++) {
       const { tid } = tasks[i]!;
       while (this.#priorities.length <= tid) this.#priorities.push(1 + this.random.next());
       if (this.#priorities[tid]! > highest) {

@@ -18,7 +18,8 @@ import { Bounded } from "./_bounded.ts";
 import { checkTime } from "./_check.ts";
 import { guarded, realNow } from "./_guards.ts";
 import { describe } from "./_operation.ts";
-import { inWords, mark, pathOf, type Place, placeOf } from "./_places.ts";
+import type { NetworkConditions } from "./_medium.ts";
+import { inWords, mark, pathOf, type Place, placeOf, placesOf } from "./_places.ts";
 import { processor } from "./_processor.ts";
 import { Random } from "./_random.ts";
 import { isSame, Shrinker } from "./_shrink.ts";
@@ -48,11 +49,19 @@ export interface ExploreOptions {
   depth?: number;
   /** What chance begins with, so that the same numbers come again; 1 if not given. */
   seed?: number;
+  /** How the network behaves; calm if not given. What may happen there is searched, however unlikely it is said to be. */
+  network?: NetworkConditions;
   /**
    * How many steps each other ready task makes before one that is ready must go next, whatever the strategy; 250 if not given. A
    * task that polls in a loop needs an end of it.
    */
   patience?: number;
+}
+
+/** How a recorded run is made once more. */
+export interface ReplayOptions {
+  /** How the network behaves, if `explore` was told. */
+  network?: NetworkConditions;
 }
 
 /** What an exploration has done. */
@@ -136,7 +145,7 @@ const MOST_RESERVED = 2000;
 export function explore(body: (world: World) => unknown, options: ExploreOptions = {}): ExploreReport {
   check(body, options);
   const asked = askedReplay();
-  if (asked !== undefined && read(asked).body === hashOf(String(body))) replay(asked, body);
+  if (asked !== undefined && read(asked).body === hashOf(String(body))) replay(asked, body, options);
   return new Exploration(body, options).explore();
 }
 
@@ -145,6 +154,7 @@ export function explore(body: (world: World) => unknown, options: ExploreOptions
  *
  * @param string The `replay` of that error.
  * @param body The same program.
+ * @param options What else `explore` was told.
  * @returns What was tried, if the run does not break any more.
  * @throws {ScheduleError} As it was.
  * @throws {TypeError} If `string` is no replay string, or not a whole one.
@@ -170,11 +180,14 @@ export function explore(body: (world: World) => unknown, options: ExploreOptions
  * assertThrows(() => replay(error.replay, checkThenAct), ScheduleError, "nobody gets what is not there");
  * ```
  */
-export function replay(string: string, body: (world: World) => unknown): ExploreReport {
+export function replay(
+  string: string,
+  body: (world: World) => unknown,
+  options: ReplayOptions = {},
+): ExploreReport {
   const { maxSteps, patience } = read(string);
-  const options: ExploreOptions = { maxSteps, patience };
-  check(body, options);
-  return new Exploration(body, options).replay(string);
+  check(body, {});
+  return new Exploration(body, { ...options, maxSteps, patience }).replay(string);
 }
 
 function check(body: unknown, options: ExploreOptions): void {
@@ -231,10 +244,10 @@ class Exploration {
   #preemptions = -1;
 
   constructor(body: Body, options: ExploreOptions) {
-    const { maxSteps = 10_000, patience = 250, seed = 1 } = options;
+    const { maxSteps = 10_000, patience = 250, seed = 1, network = {} } = options;
     this.#body = body;
     this.#options = options;
-    this.#simulation = new Simulation(body, { maxSteps, patience });
+    this.#simulation = new Simulation(body, { maxSteps, patience, network });
     this.#random = new Random(seed);
     this.#sampling = new Sampling(this.#random);
   }
@@ -517,20 +530,21 @@ class Exploration {
 
   // ---- Where it was called ----
 
-  #caller: Place | undefined | null = null;
+  #callers: Place[] | undefined;
 
+  /** The place where `explore` was called, and those from which that was. */
   get #home(): Place | undefined {
-    if (this.#caller === null) this.#caller = placeOf(mark());
-    return this.#caller;
+    return (this.#callers ??= placesOf(mark()))[0];
   }
 
+  /** The file to run is the test's, even if a helper beside it has called. */
   #command(replay: string): string {
-    const home = this.#home;
-    const path = home === undefined ? "FILE" : pathOf(home).replace(/\$\d+-\d+\.ts$/, "");
-    const isTest = /[._]test\.\w+$|[/\\]test\.\w+$/.test(path);
+    const { url = "" } = this.#home ?? {};
+    const test = this.#callers!.find((place) => /[._]test\.\w+$|\/test\.\w+$/.test(place.url));
+    const path = pathOf(test?.url ?? url).replace(/\$\d+-\d+\.ts$/, ""); // an example in the documentation
     const quoted = /^[\w/.:@+-]+$/.test(path) ? path : JSON.stringify(path);
-    const word = replay === "" ? "" : isTest ? ` -- ${replay}` : ` ${replay}`;
-    return `deno ${isTest ? "test" : "run"} -A ${quoted}${word}`;
+    const word = replay === "" ? "" : test === undefined ? ` ${replay}` : ` -- ${replay}`;
+    return `deno ${test === undefined ? "run" : "test"} -A ${quoted}${word}`;
   }
 
   // ---- The report ----

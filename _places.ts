@@ -26,29 +26,38 @@ export function mark(): Error {
 
 /** The innermost place on a stack that is not the kernel's; undefined if there is none in the run. */
 export function placeOf(marked: Error | undefined): Place | undefined {
+  return placesOf(marked)[0];
+}
+
+/** All of them, innermost first. */
+export function placesOf(marked: Error | undefined): Place[] {
+  const places: Place[] = [];
   for (const line of marked?.stack?.split("\n") ?? []) {
     const match = /^\s+at (?:(.*) \()?(.+):(\d+):(\d+)\)?$/.exec(line);
     if (match === null) continue;
     const [, inside = "", url, row, column] = match;
-    if (inside.endsWith("._turnAlone")) return undefined; // what lies below is who explores
+    if (inside.endsWith("._turnAlone")) break; // what lies below is who explores
     if (isKernel(url!) || /^(ext|node|deno):/.test(url!)) continue;
-    return { url: url!, line: row!, column: column!, inside: inside.replace(/^(async|new) /, "") };
+    places.push({ url: url!, line: row!, column: column!, inside: inside.replace(/^(async|new) /, "") });
   }
-  return undefined;
+  return places;
 }
 
 function isKernel(url: string): boolean {
   return url.startsWith(KERNEL) && /^\w+\.[jt]s$/.test(url.slice(KERNEL.length));
 }
 
-/** A place in words: the name of the file alone if it is that of `home`. */
+/** A place in words: the name of the file alone if it lies beside `home`. */
 export function inWords(place: Place, home: Place | undefined): string {
-  const path = place.url === home?.url ? place.url.slice(place.url.lastIndexOf("/") + 1) : pathOf(place);
+  const end = place.url.lastIndexOf("/") + 1;
+  const isBeside = home !== undefined &&
+    place.url.slice(0, end) === home.url.slice(0, home.url.lastIndexOf("/") + 1);
+  const path = isBeside ? decodeURIComponent(place.url.slice(end)) : pathOf(place.url);
   return `${path}:${place.line}:${place.column}`;
 }
 
-/** The path of its file, for a shell. */
-export function pathOf({ url }: Place): string {
+/** The path of a file, for a shell. */
+export function pathOf(url: string): string {
   return url.startsWith("file://") ? decodeURIComponent(url.slice("file://".length)) : url;
 }
 

@@ -13,9 +13,9 @@ import { THROW } from "./_boundary.ts";
 import { ChosenQueue, type Stepping } from "./_chosen_queue.ts";
 import { describe } from "./_operation.ts";
 import type { SchedulerOptions } from "./_options.ts";
-import type { Network } from "./_network.ts";
+import type { NetworkConditions } from "./_medium.ts";
 import { QUEUE, type ReadyTasks } from "./_ready_queue.ts";
-import { networkOf } from "./_world_network.ts";
+import { SimulatedNetwork } from "./_simulated_network.ts";
 import type { Strategy } from "./_strategies.ts";
 import { isCounted, ORDER, type PREEMPTION, Tape } from "./_tape.ts";
 import { BrokenLockError, DeadlockError, InvalidStateError } from "./errors.ts";
@@ -58,6 +58,13 @@ export interface Witness {
   end(): void;
 }
 
+/** What is the same for all runs. */
+export interface SimulationOptions {
+  readonly maxSteps: number;
+  readonly patience: number;
+  readonly network: NetworkConditions;
+}
+
 /** How prescribed choices are taken that do not fit what the program asks. */
 export type Reading =
   /** They come from the run before: it is not the same program any more. */
@@ -89,7 +96,8 @@ export class Simulation implements Owner, Stepping {
   misuse: TypeError | undefined;
   readonly #frame: MainFrame;
   #strategy!: Strategy;
-  #network: Network | null = null;
+  readonly #conditions: NetworkConditions;
+  #network: SimulatedNetwork | null = null;
   #main: Task | null = null;
   #firstFailed: Task | null = null;
   #running = false;
@@ -100,15 +108,20 @@ export class Simulation implements Owner, Stepping {
   /** How many tasks there were. */
   tasks = 0;
 
-  constructor(body: Body, { maxSteps, patience }: { maxSteps: number; patience: number }) {
+  constructor(body: Body, { maxSteps, patience, network }: SimulationOptions) {
     this.#frame = new MainFrame(this, body);
     this.maxSteps = maxSteps;
     this.patience = patience;
+    this.#conditions = network;
   }
 
-  get network(): Network {
+  /** The network: each run has its own, whose luck is on the tape. */
+  get network(): SimulatedNetwork {
     if (!this.#running) throw new InvalidStateError("Cannot use the network of a world whose run is over");
-    return this.#network ??= networkOf(this.world);
+    return this.#network ??= new SimulatedNetwork({
+      ...this.#conditions,
+      choices: { choose: (ways, label) => this.world._fault(ways, label) },
+    });
   }
 
   /**
@@ -160,6 +173,7 @@ export class Simulation implements Owner, Stepping {
       const options: SchedulerOptions & { [QUEUE]: ReadyTasks } = {
         clock: this.clock,
         network: {
+          source: "tasks",
           listen: (endpoint) => this.network.listen(endpoint),
           connect: (endpoint, done) => this.network.connect(endpoint, done),
         },

@@ -10,7 +10,7 @@ import { FAULT, FEW, SAMPLE, VALUE } from "./_tape.ts";
 import type { TaskOptions } from "./_options.ts";
 import type { Simulation } from "./_simulation.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { Network } from "./_network.ts";
+import type { SimulatedNetwork } from "./_simulated_network.ts";
 import type { Task } from "./task.ts";
 import type { VirtualClock } from "./_virtual_clock.ts";
 
@@ -81,8 +81,11 @@ export class World {
     return this.#simulation.clock;
   }
 
-  /** The network of this run, on which `listen` and `connect` work in its tasks. */
-  get net(): Network {
+  /**
+   * The network of this run, on which `listen` and `connect` work in its tasks. It is calm until `change` says otherwise, or
+   * the option `network`; what it then does to the program is chosen like the schedule.
+   */
+  get net(): SimulatedNetwork {
     return this.#simulation.network;
   }
 

@@ -1,6 +1,7 @@
 /**
- * What tests of genos programs are made with: a clock that stands still until it is moved, an explorer that tries every
- * schedule of a program, and a sweep that interrupts it at each of its steps.
+ * What tests of genos programs are made with: a clock that stands still until it is moved, a network in memory with all the
+ * troubles of a real one, an explorer that tries every schedule of a program, and a sweep that interrupts it at each of its
+ * steps.
  *
  * @example
  * ```ts
@@ -24,7 +25,11 @@ export {
   type ExploreReport,
   type ExploreStrategy,
   replay,
+  type ReplayOptions,
 } from "./_explore.ts";
 export { type EventuallyOptions, World } from "./_world.ts";
 export { ScheduleError, type ScheduleErrorDetails } from "./errors.ts";
+export type { Choices } from "./_chance.ts";
+export type { NetworkConditions, SimulatedNetworkOptions, Span } from "./_medium.ts";
+export { SimulatedNetwork } from "./_simulated_network.ts";
 export { sweep, SweepError, type SweepOptions, type SweepReport } from "./_sweep.ts";

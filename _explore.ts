@@ -233,6 +233,7 @@ class Exploration {
   readonly #random: Random;
   readonly #sampling: Sampling;
   readonly #start = realNow();
+  #stackTraceLimit = 10;
   readonly #runs: Record<Counted, number> = { fifo: 0, bounded: 0, pct: 0, random: 0 };
   /** The choices of production's schedule, until another search comes by it. */
   #fifo: number[] | null = null;
@@ -291,6 +292,7 @@ class Exploration {
       const failure = this.#attempt(new Quiet());
       const { tape } = simulation;
       const refuse = (why: string): never => {
+        Error.stackTraceLimit = this.#stackTraceLimit;
         throw new InvalidStateError(`Cannot replay: the program is not the one that was recorded, ${why}`);
       };
       if (failure?.kind === "undetermined") refuse(failure.label);
@@ -303,9 +305,19 @@ class Exploration {
     return this.#report();
   }
 
-  /** Runs with the real world kept out: what the program takes of it breaks the run that is under way. */
+  /**
+   * Runs with the real world kept out: what the program takes of it breaks the run that is under way. And without stacks, which
+   * cost as much as some twenty steps each: only the run that is told has them.
+   */
   #guarded(run: () => void): void {
-    guarded((error) => this.#simulation.fail({ kind: "outside", label: error.message, error }), run);
+    const { stackTraceLimit } = Error;
+    this.#stackTraceLimit = stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      guarded((error) => this.#simulation.fail({ kind: "outside", label: error.message, error }), run);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
   }
 
   get #made(): number {
@@ -421,7 +433,9 @@ class Exploration {
     simulation.reading = "loosely";
     simulation.tape.prescribe(values);
     simulation.witness = story;
+    Error.stackTraceLimit = this.#stackTraceLimit;
     const failure = simulation.attempt(new Quiet());
+    Error.stackTraceLimit = 0;
     simulation.witness = null;
     return { story, failure };
   }
@@ -472,6 +486,7 @@ class Exploration {
       ms,
       strategy,
     };
+    Error.stackTraceLimit = this.#stackTraceLimit;
     throw new ScheduleError(message, details, failure.error === undefined ? {} : { cause: failure.error });
   }
 
@@ -498,6 +513,7 @@ class Exploration {
       ms,
       strategy,
     };
+    Error.stackTraceLimit = this.#stackTraceLimit;
     throw new ScheduleError(message, details);
   }
 

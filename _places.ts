@@ -69,5 +69,5 @@ export function nameOf(generator: unknown): string {
 }
 
 function tellName(this: unknown): string {
-  return new Error().stack ?? "";
+  return mark().stack ?? "";
 }

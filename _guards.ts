@@ -17,6 +17,9 @@ const TIME = "world.clock.now()";
 const CHANCE = "world.random()";
 const WAITING = "sleep()";
 
+/** The real `then`, for those who want no part in a promise. */
+export const realThen: typeof Promise.prototype.then = Promise.prototype.then;
+
 const GUARDED: [owner: object, key: string, name: string, instead: string][] = [
   [Date, "now", "Date.now()", TIME],
   [performance, "now", "performance.now()", TIME],
@@ -27,6 +30,7 @@ const GUARDED: [owner: object, key: string, name: string, instead: string][] = [
   [globalThis, "setInterval", "setInterval()", WAITING],
   [globalThis, "setImmediate", "setImmediate()", "a bare yield"],
   [AbortSignal, "timeout", "AbortSignal.timeout()", "timeout()"],
+  [Promise.prototype, "then", "a promise", "a Future"],
   [globalThis, "queueMicrotask", "queueMicrotask()", "a bare yield"],
 ];
 

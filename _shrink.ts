@@ -18,7 +18,7 @@ import { isCounted } from "./_tape.ts";
 
 /** What the shrinker may spend: runs, and ms. */
 const MOST_RUNS = 4000;
-const MOST_MS = 2000;
+const MOST_MS = 1000;
 
 /** How large a run is: what counts most comes first. */
 type Size = [counted: number, loud: number, length: number, sum: number];

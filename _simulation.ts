@@ -11,6 +11,7 @@
 import { infoOf, listWaits } from "./_deadlock.ts";
 import { THROW } from "./_boundary.ts";
 import { ChosenQueue, type Stepping } from "./_chosen_queue.ts";
+import { realThen } from "./_guards.ts";
 import { describe } from "./_operation.ts";
 import type { SchedulerOptions } from "./_options.ts";
 import type { NetworkConditions } from "./_medium.ts";
@@ -177,7 +178,10 @@ export class Simulation implements Owner, Stepping {
           listen: (endpoint) => this.network.listen(endpoint),
           connect: (endpoint, done) => this.network.connect(endpoint, done),
         },
-        onUnhandledError: (error, source) => this.fail({ kind: "unhandled", label: String(source), error }),
+        onUnhandledError: (error, source) => {
+          const label = source instanceof Task ? String(source) : "a future";
+          this.fail({ kind: "unhandled", label, error });
+        },
         [QUEUE]: this.queue,
       };
       this.scheduler = new Scheduler(options);
@@ -407,7 +411,7 @@ class MainFrame {
     if (Symbol.iterator in made) return { done: false, value: made as never };
     const { then } = made as Partial<PromiseLike<unknown>>;
     if (typeof then === "function") {
-      then.call(made, undefined, () => {}); // its rejection would be told as if nobody had cared
+      if (made instanceof Promise) realThen.call(made, undefined, () => {}); // else its rejection would be told as well
       throw this.#simulation.misuse = new TypeError(
         `Cannot explore a body that gives ${
           describe(made)

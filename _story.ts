@@ -10,7 +10,7 @@
 
 import { THROW } from "./_boundary.ts";
 import { inWords, mark, nameOf, type Place, placeOf } from "./_places.ts";
-import { ENDED, processor, WAITING } from "./_processor.ts";
+import { ENDED, processor, READY, WAITING } from "./_processor.ts";
 import type { Failure, Witness } from "./_simulation.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
@@ -32,6 +32,8 @@ interface Step {
   /** What was drawn, and where. */
   draws: { text: string; mark: Error }[];
   how: "returned" | "failed" | "killed" | "waits" | "gave way";
+  /** It stopped at a call, which may have been answered already. */
+  isAtCall: boolean;
   /** What it waits for, or how it ended. */
   reason: string;
   /** What it failed with. */
@@ -87,6 +89,7 @@ export class Story implements Witness {
       lastMark: undefined,
       draws: [],
       how: "gave way",
+      isAtCall: false,
       reason: "",
       error: undefined,
       frame: undefined,
@@ -97,6 +100,7 @@ export class Story implements Witness {
     const step = this.#steps.at(-1)!;
     if (task !== step.task) return;
     step.frame = task._top;
+    step.isAtCall = step.call !== undefined && (task._state === WAITING || task._state === READY);
     if (task._state === ENDED) {
       const outcome = task._mode;
       step.how = outcome === THROW ? "failed" : outcome === 0 ? "returned" : "killed";
@@ -134,20 +138,21 @@ export class Story implements Witness {
     for (let i = 0; i < steps.length;) {
       const { task, stopped } = steps[i]!;
       let end = i + 1;
-      while (end < steps.length && steps[end]!.task === task && steps[end]!.time === steps[i]!.time) end++;
+      while (end < steps.length && steps[end]!.task === task) end++;
       const last = steps[end - 1]!;
       const draws = steps.slice(i, end).flatMap((step) => step.draws);
       const verb = begun.has(task) ? "went on" : "ran";
       const at = steps[i]!.time === time ? "" : `at ${round(steps[i]!.time)} ms, `;
+      const span = last.time === steps[i]!.time ? "" : ` for ${round(last.time - steps[i]!.time)} ms`;
       const instead = stopped === null ? "" : " instead";
       const isStopped = steps[end]?.stopped === task;
       const origin = begun.has(task) ? "" : this.#origin(task);
       sentences.push(
-        `${at}${titleOf(task)}${origin} ${verb}${instead}${this.#extent(last, isStopped)}` +
+        `${at}${titleOf(task)}${origin} ${verb}${instead}${span}${this.#extent(last, isStopped)}` +
           (draws.length === 0 ? "" : `; ${draws.map((draw) => this.#draw(draw)).join(", ")}`),
       );
       begun.add(task);
-      time = steps[i]!.time;
+      time = last.time;
       i = end;
     }
     if (sentences.length > MOST_SENTENCES) {
@@ -176,10 +181,9 @@ export class Story implements Witness {
   /** Where a task stands after a step. */
   #where(step: Step): string {
     const inside = nameOf(step.frame);
-    const isCall = step.how === "waits" && step.call !== undefined;
-    const exact = placeOf(isCall ? step.mark : undefined);
+    const exact = placeOf(step.isAtCall ? step.mark : undefined);
     if (exact !== undefined) return this.#place(exact);
-    const what = isCall ? step.call : "a bare yield";
+    const what = step.isAtCall ? step.call : "a bare yield";
     const before = placeOf(step.lastMark);
     const after = before === undefined ? "" : ` after ${inWords(before, this.#home)}`;
     return `${what}${inside === "" ? "" : ` in ${inside}`}${after}`;

@@ -16,6 +16,7 @@ import {
   InvalidStateError,
   kill,
   Lock,
+  type Operation,
   Queue,
   Scheduler,
   sleep,
@@ -499,14 +500,31 @@ Deno.test("time, chance and timers of the real world are caught in the act, and 
 });
 
 Deno.test("a wait for a promise is told, with the place", () => {
-  const error = broken((world) => {
-    world.spawn(function* asker() {
-      yield* timeout(100, until(Promise.resolve(42)));
+  const promise = Promise.resolve(42);
+  const thenable = { then: () => thenable };
+  const waits: [work: () => Operation<unknown>, message: string][] = [
+    [() => until(promise), "Cannot use a promise in an explored run, it is not on the tape: use a Future"],
+    [() =>
+      call(function* () {
+        yield promise;
+      }), "Cannot use a promise"],
+    [() => Future.from(promise), "Cannot use a promise"],
+    [() =>
+      call(function* () {
+        promise.then(() => {});
+      }), "Cannot use a promise"],
+    [() => until(thenable as never), 'task 2 "asker" waits for a promise'],
+  ];
+  for (const [work, message] of waits) {
+    const error = broken((world) => {
+      world.spawn(function* () {
+        yield* timeout(100, work());
+      }, { name: "asker" });
     });
-  });
-  assertEquals(error.kind, "outside");
-  assertStringIncludes(error.message, 'task 2 "asker" waits for a promise');
-  assertMatch(error.schedule.join("\n"), /"asker" .* to .*, where it waits: a promise$/m);
+    assertEquals(error.kind, "outside");
+    assertStringIncludes(error.message, message);
+    assertMatch(error.schedule.join("\n"), /explore_test\.ts:\d+:\d+/);
+  }
 });
 
 Deno.test("a body that keeps state from run to run is told that it does not do the same twice", () => {
@@ -623,12 +641,16 @@ Deno.test("draws are told with their places, and time where it passes", () => {
       yield* sleep(world.choose([0, 1000]));
       if (world.clock.now() > 0 && world.maybe()) throw new Error("late and unlucky");
     }, { name: "sleeper" });
+    world.spawn(sleep(500));
   });
-  const [, first, second] = error.schedule;
-  assertMatch(first!, /; choose gave 1 of 2 at explore_test\.ts:\d+:\d+$/);
-  assertMatch(
-    second!,
-    /^at 1000 ms, task 2 "sleeper" went on until it failed: Error: late and unlucky; maybe\(0\.5\) gave 1 of 2 at/,
+  assertEquals(
+    error.schedule.map((sentence) => sentence.replace(/explore_test\.ts:\d+:\d+/g, "HERE")),
+    [
+      "main ran to its end",
+      'task 2 "sleeper" (spawned at HERE) ran to HERE, where it waits: sleep until 1000; choose gave 1 of 2 at HERE',
+      "task 3 (spawned at HERE) ran for 500 ms to its end",
+      'at 1000 ms, task 2 "sleeper" went on until it failed: Error: late and unlucky; maybe(0.5) gave 1 of 2 at HERE',
+    ],
   );
 });
 
@@ -652,6 +674,14 @@ Deno.test("the shrinker finds a story with few preemptions in a schedule that ha
     assertEquals(error.preemptions, 1, strategy);
     assert(error.schedule.length <= 7 && error.replay.length < 60, `${strategy}: ${error.message}`);
   }
+});
+
+Deno.test("a task that is alone for a while is one sentence, with the time it takes", () => {
+  const error = broken(function* main() {
+    for (let i = 0; i < 10; i++) yield* sleep(100);
+    throw new Error("at last");
+  });
+  assertEquals(error.schedule, ["main ran for 1000 ms until it failed: Error: at last"]);
 });
 
 // ---- Replay ----------------------------------------------------------------------------------------------------------
@@ -743,4 +773,19 @@ Deno.test("kill lands wherever a choice puts it, and every place is tried", () =
   });
   assertEquals([...seen].sort(), ["0123", "0123x", "012x", "01x", "0x"]);
   assertEquals([report.runs, report.complete], [5, true]);
+});
+
+Deno.test("the command of a report runs what it tells once more", async () => {
+  const say = async (args: string[]) => {
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit" }).output();
+    return new TextDecoder().decode(stdout).trim().split("\n");
+  };
+  const [strategy, command] = await say([
+    "run",
+    "-A",
+    new URL("./_lost_update.ts", import.meta.url).pathname,
+  ]);
+  assertEquals(strategy, "fifo");
+  assertMatch(command!, /^deno run -A \S+\/_lost_update\.ts g1-\S+$/);
+  assertEquals(await say(command!.split(" ").slice(1)), ["replay", command]);
 });

@@ -65,7 +65,7 @@ export function pathOf(url: string): string {
 export function nameOf(generator: unknown): string {
   if (Object.prototype.toString.call(generator) !== "[object Generator]") return "";
   const name = /^\s+at (?:async )?(\S+)\.tellName \(/m.exec(tellName.call(generator))?.[1] ?? "";
-  return name === "Generator" ? "" : name;
+  return name === "Generator" || name.includes(".") ? "" : name; // with a dot it is V8's guess at where it was put
 }
 
 function tellName(this: unknown): string {

@@ -182,15 +182,16 @@ export class Story implements Witness {
   #where(step: Step): string {
     const inside = nameOf(step.frame);
     const exact = placeOf(step.isAtCall ? step.mark : undefined);
-    if (exact !== undefined) return this.#place(exact);
+    if (exact !== undefined) {
+      // A name with a dot is that of a method, or V8's guess for a function that has none.
+      const name = exact.inside.slice(exact.inside.lastIndexOf(".") + 1);
+      const isKnown = name !== "" && (name === exact.inside || name === inside);
+      return inWords(exact, this.#home) + (isKnown ? ` (${name})` : "");
+    }
     const what = step.isAtCall ? step.call : "a bare yield";
     const before = placeOf(step.lastMark);
     const after = before === undefined ? "" : ` after ${inWords(before, this.#home)}`;
     return `${what}${inside === "" ? "" : ` in ${inside}`}${after}`;
-  }
-
-  #place(place: Place): string {
-    return inWords(place, this.#home) + (place.inside === "" ? "" : ` (${place.inside})`);
   }
 
   #draw({ text, mark }: { text: string; mark: Error }): string {

@@ -752,3 +752,23 @@ Deno.test("a sleep longer than a host timer can wait does not end at once", asyn
   controller.abort();
   assertInstanceOf(await assertRejects(() => running), DOMException);
 });
+
+Deno.test("an observer does not change when a task that makes many calls has to give way", () => {
+  const order = (isObserved: boolean) => {
+    const log: number[] = [];
+    const scheduler = new Scheduler();
+    if (isObserved) scheduler.observe({ systemCall() {} });
+    scheduler.runSync(function* () {
+      let calls = 0;
+      yield* spawn(function* () {
+        log.push(calls);
+      });
+      while (log.length === 0) {
+        yield* getTid();
+        calls++;
+      }
+    });
+    return log;
+  };
+  assertEquals(order(true), order(false));
+});

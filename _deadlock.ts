@@ -57,8 +57,9 @@ function ringOf(task: Task, target: Task): Task[] | undefined {
   return undefined;
 }
 
+/** Whether its wait ends by itself one day: a timeout outside a shield is held back by it, and with it the wait. */
 function hasArmedTimeout(task: Task): boolean {
-  for (let b = task._boundary; b !== null; b = b.outer) if (b.armed) return true;
+  for (let b = task._boundary; b !== null && !b.shielding; b = b.outer) if (b.armed) return true;
   return false;
 }
 

@@ -7,6 +7,7 @@ import {
   kill,
   run,
   Scheduler,
+  shield,
   sleep,
   spawn,
   SystemCall,
@@ -170,6 +171,18 @@ Deno.test("two tasks that wait for each other are a ring whatever else goes on",
     });
   });
   assertEquals(log, ["DeadlockError", "first"]);
+});
+
+Deno.test("a timeout outside a shield opens no ring that is closed in it: the shield holds it back", async () => {
+  const error = await assertRejects(
+    () =>
+      virtual().run(function* () {
+        const task = yield* currentTask();
+        yield* timeout(100, shield(kill(task)));
+      }),
+    DeadlockError,
+  );
+  assertEquals(error.message.split(":")[0], "Cannot wait for task 1, it would close a ring");
 });
 
 Deno.test("a ring with a task under an armed timeout is none: it opens by itself", async () => {

@@ -39,6 +39,7 @@ import {
   TimeoutError,
 } from "../mod.ts";
 import { explore, type ExploreOptions, type ExploreReport, type World } from "../testing.ts";
+import { primitives, sockets } from "./_random_programs.ts";
 
 /** Explores a program: every schedule of it, or every one with so many preemptions. At the end nothing may be left. */
 function exhaust(
@@ -681,3 +682,16 @@ exhaust("closing a socket while others read and write it ends them all", (world)
     server.close();
   });
 });
+
+// ---- Programs made at random -----------------------------------------------------------------------------------------
+
+for (
+  const [program, body, runs] of [["primitives", primitives, 3_000], ["sockets", sockets, 1_500]] as const
+) {
+  for (const strategy of ["random", "pct"] as const) {
+    Deno.test(`${runs} programs of ${program}, made at random, under ${strategy} schedules leave nothing and lose nothing`, () => {
+      const report = explore(body, { strategy, runs, maxMs: Infinity });
+      assertEquals(report.runs, runs);
+    });
+  }
+}

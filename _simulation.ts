@@ -93,8 +93,8 @@ export class Simulation implements Owner, Stepping {
   readonly patience: number;
   witness: Witness | null = null;
   failure: Failure | null = null;
-  /** The body is none that could be explored. */
-  misuse: TypeError | undefined;
+  /** Why the body is none that could be explored. */
+  misuse = "";
   readonly #frame: MainFrame;
   #strategy!: Strategy;
   readonly #conditions: NetworkConditions;
@@ -412,8 +412,8 @@ class MainFrame {
     const { then } = made as Partial<PromiseLike<unknown>>;
     if (typeof then === "function") {
       if (made instanceof Promise) realThen.call(made, undefined, () => {}); // else its rejection would be told as well
-      throw this.#simulation.misuse = new TypeError(
-        `Cannot explore a body that gives ${
+      throw new TypeError(
+        this.#simulation.misuse = `Cannot explore a body that gives ${
           describe(made)
         }: a run is synchronous, main is a generator function`,
       );

@@ -98,20 +98,26 @@ export class Pct extends Drawing {
   /** The choices at which the task that would go next is dropped. Where there is none, a drop could wait for the next. */
   readonly #drops: number[] = [];
   #choices = 0;
-  /** The most choices and tasks that a run was seen to have. */
-  choices = 1;
-  tasks = 1;
+  /** The most that a run was seen to have. */
+  #mostChoices = 1;
+  #mostTasks = 1;
 
   constructor(random: Random, depth: number) {
     super(random);
     this.#depth = depth;
   }
 
+  /** Runs have at most so many choices and tasks, as far as is known. */
+  expect(choices: number, tasks: number): void {
+    this.#mostChoices = choices;
+    this.#mostTasks = tasks;
+  }
+
   override begin(): void {
     super.begin();
     this.#priorities.length = 0;
     this.#drops.length = this.#choices = 0;
-    for (let i = 1; i < this.#depth; i++) this.#drops.push(1 + this.random.below(this.choices));
+    for (let i = 1; i < this.#depth; i++) this.#drops.push(1 + this.random.below(this.#mostChoices));
   }
 
   next(queue: ChosenQueue, _ways: number, mine: number): number {
@@ -140,6 +146,6 @@ export class Pct extends Drawing {
 
   /** What one run promises: the least chance of finding a bug of this depth in a program no larger than those seen. */
   get chance(): number {
-    return 1 / (this.tasks * this.choices ** (this.#depth - 1));
+    return 1 / (this.#mostTasks * this.#mostChoices ** (this.#depth - 1));
   }
 }

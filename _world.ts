@@ -232,7 +232,11 @@ export class World {
     }
     if (this.#wishes.length > 0) {
       this.#wishes = this.#wishes.filter((wish) => {
-        if (wish.holds()) simulation.sights.set(wish.label, true);
+        try {
+          if (wish.holds()) simulation.sights.set(wish.label, true);
+        } catch (error) {
+          simulation.fail({ kind: "error", label: JSON.stringify(wish.label), error });
+        }
         return simulation.sights.get(wish.label) !== true;
       });
     }

@@ -151,14 +151,17 @@ Deno.test("what runs and maxMs allow is kept: a search that does not get to its 
   assert(!explore(idle(3, 30), { runs: 1e9, maxMs: 5 }).complete);
 });
 
-Deno.test("PCT says what its runs promise: 1/(n·k^(d-1)) each", () => {
-  const report = explore(idle(3, 4), { strategy: "pct", runs: 200, depth: 2 });
-  // Four tasks, main counted; a choice wherever two are ready: 13 of the last task's and the others' steps at most.
+Deno.test("PCT says what its runs promise: 1/(n·k^(d-1)) each, once it knows how long a run is", () => {
+  const report = explore(idle(3, 30), { runs: 500, depth: 2 });
   const choices = Number(/(\d+) choices/.exec(report.summary)![1]);
-  assert(choices >= 10 && choices <= 15);
-  assertEquals(report.tasks, 4);
-  assert(Math.abs(report.chance - (1 - (1 - 1 / (4 * choices)) ** 200)) < 1e-12);
-  assertStringIncludes(report.summary, "a bug that needs 2 events in one order");
+  assertEquals([report.strategies.pct, report.tasks, choices], [50, 4, 92]); // main is a task; each of 3·31 steps is a choice but the last
+  assertEquals(report.chance, 1 - (1 - 1 / (4 * choices)) ** 50);
+  assertStringIncludes(
+    report.summary,
+    "PCT, 50 runs: a bug that needs 2 events in one order, in at most 4 tasks",
+  );
+  const first = explore(idle(3, 30), { strategy: "pct", runs: 1, depth: 2 });
+  assertEquals(first.chance, 0); // it knew nothing of the program
 });
 
 Deno.test("PCT finds what random draws do not: one task that is far behind the others", () => {

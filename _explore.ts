@@ -45,7 +45,8 @@ export interface ExploreOptions {
   network?: NetworkConditions;
   /**
    * How many steps each other ready task makes before one that is ready must go next, whatever the strategy; 250 if not given. A
-   * task that polls in a loop needs an end of it.
+   * task that polls in a loop needs an end of it; and each round of the loop is a place to be stopped at, so a program that
+   * waits for an `Event` instead has far fewer schedules.
    */
   patience?: number;
 }

@@ -151,7 +151,7 @@ export class Teller {
   #command(replay: string): string {
     const { url = "" } = this.#home ?? {};
     const test = this.#callers!.find((place) => /[._]test\.\w+$|\/test\.\w+$/.test(place.url));
-    const path = pathOf(test?.url ?? url).replace(/\$\d+-\d+\.ts$/, ""); // an example in the documentation
+    const path = pathOf(test?.url ?? url).replace(/[#$]\d+-\d+\.ts$/, ""); // an example in the documentation
     const quoted = /^[\w/.:@+-]+$/.test(path) ? path : JSON.stringify(path);
     const word = replay === "" ? "" : test === undefined ? ` ${replay}` : ` -- ${replay}`;
     return `deno ${test === undefined ? "run" : "test"} -A ${quoted}${word}`;

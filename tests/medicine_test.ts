@@ -695,7 +695,7 @@ exhaust("closing a socket while others read and write it ends them all", (world)
 // ---- Programs made at random -----------------------------------------------------------------------------------------
 
 for (
-  const [program, body, runs] of [["primitives", primitives, 3_000], ["sockets", sockets, 1_500]] as const
+  const [program, body, runs] of [["primitives", primitives, 1_500], ["sockets", sockets, 700]] as const
 ) {
   for (const strategy of ["random", "pct"] as const) {
     Deno.test(`${runs} programs of ${program}, made at random, under ${strategy} schedules leave nothing and lose nothing`, () => {

@@ -149,16 +149,19 @@ export function iteratorOf(value: unknown, verb: string): FrameIterator | undefi
 export function frameOf(work: unknown, verb: string): FrameIterator {
   let operation = work;
   if (typeof work === "function" && (work as { [TRAP]?: unknown })[TRAP] === undefined) {
-    const name = work.name === "" ? "the function" : work.name;
     if (work.length > 0) {
       const parameters = work.length === 1 ? "a parameter" : `${work.length} parameters`;
-      throw new TypeError(`Cannot ${verb} ${name}: it takes ${parameters}; did you forget to call it?`);
+      throw new TypeError(
+        `Cannot ${verb} ${titleOf(work)}: it takes ${parameters}; did you forget to call it?`,
+      );
     }
     operation = work();
     if (work instanceof AnyGeneratorFunction) return operation as FrameIterator;
     const iterator = iteratorOf(operation, verb);
     if (iterator === undefined) {
-      throw new TypeError(`Cannot ${verb} ${name}: it gave ${describe(operation)}, which is no coroutine`);
+      throw new TypeError(
+        `Cannot ${verb} ${titleOf(work)}: it gave ${describe(operation)}, which is no coroutine`,
+      );
     }
     return iterator;
   }
@@ -171,6 +174,10 @@ export function frameOf(work: unknown, verb: string): FrameIterator {
     );
   }
   return iterator;
+}
+
+function titleOf(work: { name: string }): string {
+  return work.name === "" ? "the function" : work.name;
 }
 
 /** A value in a few words, for an error message. */

@@ -18,7 +18,7 @@ import type { NetworkConditions } from "./_medium.ts";
 import { QUEUE, type ReadyTasks } from "./_ready_queue.ts";
 import { SimulatedNetwork } from "./_simulated_network.ts";
 import type { Strategy } from "./_strategies.ts";
-import { isCounted, ORDER, type PREEMPTION, Tape } from "./_tape.ts";
+import { FAULT, isCounted, ORDER, type PREEMPTION, Tape } from "./_tape.ts";
 import { BrokenLockError, DeadlockError, InvalidStateError } from "./errors.ts";
 import { DAEMON, OBSERVED, type Owner, Task } from "./task.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -301,7 +301,7 @@ export class Simulation implements Owner, Stepping {
       if (tape.ways[at] !== ways || tape.kinds[at] !== kind) choice = this.#misfit(at, ways, kind);
     }
     tape.put(choice, ways, kind);
-    this.witness?.drawn(label, choice, ways);
+    if (choice !== 0 || kind !== FAULT) this.witness?.drawn(label, choice, ways); // that nothing happened is no news
     return choice;
   }
 

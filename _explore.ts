@@ -94,6 +94,8 @@ const STRATEGIES: readonly ExploreStrategy[] = ["auto", "fifo", "bounded", "pct"
  * it is over, if it takes something from the real world (`Date.now`, `Math.random`, `setTimeout`, a promise), and if it does not do the
  * same twice.
  *
+ * Errors that are made in a run have no stack, as stacks cost more than runs; in the one that is told they have.
+ *
  * @param body Sets up a run: called anew for each, as main, with its world. A generator function is main itself; a function
  * that it returns is called when all tasks have ended, to check what came out.
  * @param options How long, and how.

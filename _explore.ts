@@ -97,7 +97,7 @@ const STRATEGIES: readonly ExploreStrategy[] = ["auto", "fifo", "bounded", "pct"
  * Errors that are made in a run have no stack, as stacks cost more than runs; in the one that is told they have.
  *
  * @param body Sets up a run: called anew for each, as main, with its world. A generator function is main itself; a function
- * that it returns is called when all tasks have ended, to check what came out.
+ * that it, or main, returns is called when all tasks have ended, to check what came out.
  * @param options How long, and how.
  * @returns What was tried.
  * @throws {ScheduleError} The smallest schedule found that breaks the program; or no run has reached what was to be reached

@@ -177,6 +177,7 @@ export class Simulation implements Owner, Stepping {
           source: "tasks",
           listen: (endpoint) => this.network.listen(endpoint),
           connect: (endpoint, done) => this.network.connect(endpoint, done),
+          listenDatagram: (endpoint) => this.network.listenDatagram(endpoint),
         },
         onUnhandledError: (error, source) => {
           const label = source instanceof Task ? String(source) : "a future";
@@ -397,8 +398,11 @@ class MainFrame {
     return this;
   }
 
-  next(): IteratorResult<never, undefined> {
-    if (this.#called) return OVER;
+  next(value?: unknown): IteratorResult<never, undefined> {
+    if (this.#called) {
+      if (typeof value === "function") this.check = value as () => unknown;
+      return OVER;
+    }
     this.#called = true;
     const body = this.#body; // called as a method it would be one in the stacks
     const made = body(this.#simulation.world);

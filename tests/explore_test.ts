@@ -9,12 +9,15 @@ import {
 } from "@std/assert";
 import {
   call,
+  connect,
   type Coroutine,
   DeadlockError,
   Event,
   Future,
   InvalidStateError,
   kill,
+  listen,
+  listenDatagram,
   Lock,
   type Operation,
   Queue,
@@ -254,6 +257,31 @@ Deno.test("a body may be main itself, or give any operation", () => {
   for (const body of bodies) assert(explore(body).complete);
 });
 
+Deno.test("what a body returns is called when all tasks have ended, and so is what main returns", () => {
+  let ended = 0;
+  let calls = 0;
+  const check = () => {
+    calls++;
+    assertEquals(ended, 1);
+  };
+  const worker = function* (): Coroutine<void> {
+    yield* sleep(1);
+    ended++;
+  };
+  explore((world) => {
+    ended = 0;
+    world.spawn(worker);
+    return check;
+  }, { strategy: "fifo" });
+  explore(function* (world) {
+    ended = 0;
+    world.spawn(worker);
+    yield;
+    return check;
+  }, { strategy: "fifo" });
+  assertEquals(calls, 2);
+});
+
 Deno.test("choose goes through all that there is to choose from, and maybe through no and yes", () => {
   const seen: string[] = [];
   const report = explore((world) => {
@@ -359,6 +387,31 @@ Deno.test("sometimes has to be reached in some run", () => {
       watched++;
     });
   });
+});
+
+Deno.test("listen, connect and listenDatagram work on the network of the run, a new one for each", () => {
+  const received = new Set<string>();
+  const networks = new Set<unknown>();
+  const report = explore(function* (world) {
+    networks.add(world.net);
+    world.net.change({ segment: [1, Infinity] });
+    using listener = listen({ port: 7 });
+    using port = listenDatagram({ port: 7 });
+    world.spawn(function* () {
+      using socket = yield* connect({ port: 7 });
+      yield* socket.send("abc");
+      using other = listenDatagram({ port: 0 });
+      yield* other.send("hi", port.addr as Deno.NetAddr);
+    });
+    const [socket] = yield* listener.accept();
+    received.add(new TextDecoder().decode((yield* socket.recv())!));
+    socket.close();
+    const [datagram] = yield* port.receive();
+    assertEquals(new TextDecoder().decode(datagram), "hi");
+    return () => assertEquals(world.net.open, 0);
+  });
+  assert(report.complete && networks.size > 3);
+  assertEquals([...received].sort(), ["a", "ab", "abc"]);
 });
 
 Deno.test("daemons are killed at the end of a run, and clean up", () => {

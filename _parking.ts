@@ -13,7 +13,7 @@
  */
 
 import { LEFT, type Yieldable } from "./_operation.ts";
-import { processor, RUNNING } from "./_processor.ts";
+import { processor, putOff, RUNNING } from "./_processor.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
@@ -101,11 +101,12 @@ export function proceed<T>(operation: WaitingOperation<T>, value: unknown): Iter
   operation.issued = true;
   const { task } = processor;
   if (task === null) throw new TypeError("Cannot wait outside a task: code that is none can await it");
-  if (--processor.credit >= 0 && !processor.observed) {
-    const result = operation.begin(task, task._scheduler);
-    return task._state === RUNNING ? { done: true, value: result as T } : LEFT;
+  if (--processor.credit < 0 || processor.observed) {
+    putOff(task, operation.target);
+    return { done: false, value: operation.target as Yieldable };
   }
-  return { done: false, value: operation.target as Yieldable };
+  const result = operation.begin(task, task._scheduler);
+  return task._state === RUNNING ? { done: true, value: result as T } : LEFT;
 }
 
 /** Puts a waiter at the end of a line. */

@@ -23,6 +23,13 @@ export const processor: {
 /** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */
 export const CREDIT = 256;
 
+/** A call that its coroutine yields instead of making it: the credit is gone, or somebody observes calls. */
+export function putOff(task: Task, call: unknown): void {
+  if (!processor.observed) return;
+  processor.credit++; // it is taken when the call is dispatched
+  if (processor.witness !== null) processor.witness(task, call);
+}
+
 /** In the ready queue with something to go on with. */
 export const READY = 0;
 /** In the ready queue because it gave way: nothing was delivered, so it may be cancelled where it stands. */

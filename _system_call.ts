@@ -17,7 +17,7 @@ import {
 import type { Parked } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
-import { processor, RUNNING } from "./_processor.ts";
+import { processor, putOff, RUNNING } from "./_processor.ts";
 
 /**
  * A request to the kernel. Anyone may write one: see {@linkcode SystemCall.handle}.
@@ -75,10 +75,7 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
     const { task } = processor;
     if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
     if (--processor.credit < 0 || processor.observed) {
-      if (processor.observed) {
-        processor.credit++; // it is taken when the call is dispatched
-        if (processor.witness !== null) processor.witness(task, this);
-      }
+      putOff(task, this);
       this._issued = true;
       return { done: false, value: this };
     }

@@ -210,6 +210,15 @@ Deno.test("a large transfer arrives whole, through reads of growing size, in bot
   }));
 });
 
+Deno.test("a line of any length is text in UTF-8, and what is none is marked", async () => {
+  await perform(connected(function* (near, far) {
+    const lines = ["", "a", "é", "€uro", "12345678", "1234567é", "123456789", "\u{1F980}\u{1F980}\u{1F980}"];
+    yield* near.send(lines.map((line) => line + "\n").join(""));
+    yield* near.send(new Uint8Array([0x61, 0xff, 0x62, 0x0a, 0xe2, 0x82, 0x0a]));
+    for (const line of [...lines, "a\ufffdb", "\ufffd"]) assertEquals(yield* far.recvLine(), line);
+  }));
+});
+
 Deno.test("recvExactly, recvUntil, recvLine and readAll give what they say, however it arrives", async () => {
   const log: unknown[] = [];
   await perform(function* () {

@@ -63,6 +63,11 @@ export abstract class Boundary extends Frame {
     this.controller = null;
   }
 
+  /** What it is, in words: `timeout of 100 ms`. */
+  get words(): string {
+    return "boundary";
+  }
+
   /** Why it was fired: the reason of the `Cancelled`, and what the caller at the boundary sees. */
   get reason(): unknown {
     return undefined;
@@ -243,6 +248,12 @@ export class Defers extends Boundary {
       task._push(defers);
     }
     defers.#cleanups.push(cleanup);
+  }
+
+  override get words(): string {
+    if (this.#running) return "deferred cleanup";
+    const count = this.#cleanups.length;
+    return `${count} deferred ${count === 1 ? "cleanup" : "cleanups"} to come`;
   }
 
   override leave(task: Task): void {

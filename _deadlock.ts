@@ -7,17 +7,42 @@
  * @module
  */
 
+import { framesOf, lineOf, registered, type Standing } from "./_frames.ts";
+import { printable, tableOf } from "./_table.ts";
 import { DeadlockError } from "./errors.ts";
 import type { TaskInfo } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
-/** The report that nothing can ever go on. */
-export function deadlockOf(tasks: Task[]): DeadlockError {
-  return new DeadlockError(
-    "Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for\n" +
-      listWaits(tasks) + '\nIf callbacks outside the kernel feed this program, say so: { deadlock: "wait" }',
-    tasks.map(infoOf),
+/** Of how many tasks, and how far down, the report says where they stand. */
+export const LOOK = { tasks: 32, frames: 16 };
+
+/**
+ * The report that nothing can ever go on.
+ *
+ * @param tasks Those that wait.
+ * @param standings Where some of them stand, if somebody has looked; by name otherwise.
+ */
+export function deadlockOf(tasks: Task[], standings: Standing[] = []): DeadlockError {
+  const frames = new Map(
+    tasks.slice(0, LOOK.tasks).map((task) => {
+      const seen = standings.find((standing) => standing.task === task && standing.steps === task._steps);
+      return [task.tid, seen?.frames ?? framesOf(task, LOOK.frames, registered.locator?.refusal)];
+    }),
   );
+  const note = [...frames.values()].flat().find((frame) => frame.note !== undefined)?.note;
+  const lines = [
+    "Nothing can go on: no task is ready, no timer is set, and nothing outside is waited for",
+    ...listWaits(tasks),
+    "where they stand:",
+    ...tasks.slice(0, LOOK.tasks).flatMap((task) => [
+      printable(`  ${task}`),
+      ...frames.get(task.tid)!.map((frame) => printable(`    ${lineOf(frame)}`)),
+    ]),
+    ...(tasks.length > LOOK.tasks ? [`  and ${tasks.length - LOOK.tasks} more`] : []),
+    ...(note === undefined ? [] : [note]),
+    'If callbacks outside the kernel feed this program, say so: { deadlock: "wait" }',
+  ];
+  return new DeadlockError(lines.join("\n"), tasks.map(infoOf), frames);
 }
 
 /**
@@ -64,17 +89,14 @@ function hasArmedTimeout(task: Task): boolean {
 }
 
 /** A table of tasks: what each waits for, and who could end that. */
-export function listWaits(tasks: Task[]): string {
+export function listWaits(tasks: Task[]): string[] {
   const rows = tasks.map((task) => [
     String(task.tid),
     task.name,
     task.waitingFor ?? task.state,
     [...task._parked?._wait.holders?.() ?? []].map(String).join(", "),
   ]);
-  rows.unshift(["tid", "name", "waits for", "held by"]);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()}`)
-    .join("\n");
+  return tableOf([["tid", "name", "waits for", "held by"], ...rows]).map((line) => `  ${line}`);
 }
 
 /** What `ps` says of a task. */

@@ -7,7 +7,7 @@
 import type { Clock } from "./_clock.ts";
 import type { Network } from "./_network.ts";
 import type { Future } from "./future.ts";
-import type { Task, TaskState } from "./task.ts";
+import type { Outcome, Task, TaskState } from "./task.ts";
 
 /** How a scheduler is set up. */
 export interface SchedulerOptions {
@@ -21,6 +21,11 @@ export interface SchedulerOptions {
   killGrace?: number;
   /** `"wait"` for a program whose events come from callbacks outside: waits where `"throw"` reports a deadlock. */
   deadlock?: "throw" | "wait";
+  /**
+   * Errors that leave a task also tell the lines of the calls, and where the task was spawned. It makes each call and each
+   * spawn some microseconds slower.
+   */
+  stacks?: boolean;
   /** Told of an error that nobody else has heard of by the end of the turn. It is printed if this is not given. */
   onUnhandledError?: (error: unknown, source: ErrorSource) => void;
 }
@@ -88,8 +93,13 @@ export interface Observer {
   stepStart?(task: Task): void;
   /** It has left the processor. */
   stepEnd?(task: Task): void;
-  /** A task has asked the kernel for something: a system call, a join, a future. */
+  /** A task has asked the kernel for something: a system call, a coroutine, a task, a future, a promise. */
   systemCall?(task: Task, call: unknown): void;
+  /**
+   * It has its answer, and goes on: with a value, with an error, or cancelled. `undefined` for a call that runs some work,
+   * such as `timeout`: the work has begun.
+   */
+  systemCallEnd?(task: Task, call: unknown, outcome: Outcome<unknown> | undefined): void;
   /** A task has ended. */
   taskEnded?(task: Task): void;
 }

@@ -91,6 +91,7 @@ export interface WaitingOperation<T> {
   issued: boolean;
   /** What is waited for; yielded by itself, it is waited for as well. */
   readonly target: unknown;
+  next(value?: unknown): IteratorResult<Yieldable, T>;
   /** Gives the value, throws, or parks the task with itself for a token. */
   begin(task: Task, scheduler: Scheduler): T | Parked;
 }
@@ -102,7 +103,7 @@ export function proceed<T>(operation: WaitingOperation<T>, value: unknown): Iter
   const { task } = processor;
   if (task === null) throw new TypeError("Cannot wait outside a task: code that is none can await it");
   if (--processor.credit < 0 || processor.observed) {
-    putOff(task, operation.target);
+    putOff(task, operation.target, operation.next);
     return { done: false, value: operation.target as Yieldable };
   }
   const result = operation.begin(task, task._scheduler);

@@ -23,11 +23,18 @@ export const processor: {
 /** The calls that a task may make in one step. They cost nanoseconds, so this is some microseconds. */
 export const CREDIT = 256;
 
-/** A call that its coroutine yields instead of making it: the credit is gone, or somebody observes calls. */
-export function putOff(task: Task, call: unknown): void {
+/**
+ * A call that its coroutine yields instead of making it: the credit is gone, or somebody observes calls.
+ *
+ * @param task Who makes the call.
+ * @param call The call.
+ * @param next The method that the coroutine, which is still on the native stack, has called for it.
+ */
+export function putOff(task: Task, call: unknown, next: unknown): void {
   if (!processor.observed) return;
   processor.credit++; // it is taken when the call is dispatched
   if (processor.witness !== null) processor.witness(task, call);
+  task._scheduler._callSites?.note(task, next);
 }
 
 /** In the ready queue with something to go on with. */

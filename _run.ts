@@ -38,6 +38,9 @@ export class Run implements Owner {
     return this;
   }
 
+  get main(): Task | undefined {
+    return this.#main;
+  }
   set main(task: Task) {
     this.#main = task;
     task._flags |= OBSERVED; // its outcome is the run's

@@ -88,6 +88,10 @@ class TimeoutBoundary extends Boundary implements Timer {
     this.error = undefined;
   }
 
+  override get words(): string {
+    return `timeout of ${this.ms} ms`;
+  }
+
   override get reason(): unknown {
     return this.error;
   }
@@ -176,6 +180,10 @@ class AbortBoundary extends Boundary {
     signal.addEventListener("abort", this.#listener, { once: true });
   }
 
+  override get words(): string {
+    return "abortable";
+  }
+
   override get cancellable(): boolean {
     return true;
   }
@@ -244,6 +252,10 @@ class ShieldBoundary extends Boundary {
     this.shielding = true;
     this.#frozen = task._dying;
     if (this.#frozen) task._extra.kill!.freeze(this);
+  }
+
+  override get words(): string {
+    return "shield";
   }
 
   override leave(task: Task): void {

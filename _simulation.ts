@@ -268,7 +268,7 @@ export class Simulation implements Owner, Stepping {
 
   #failStuck(): never {
     const tasks = [...this.scheduler.tasks.values()].filter((task) => !task.daemon);
-    const text = `Nothing can go on: no task is ready, and no timer is set\n${listWaits(tasks)}`;
+    const text = `Nothing can go on: no task is ready, and no timer is set\n${listWaits(tasks).join("\n")}`;
     this.stop({ kind: "deadlock", label: "", error: new DeadlockError(text, tasks.map(infoOf)) });
   }
 

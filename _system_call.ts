@@ -75,7 +75,7 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
     const { task } = processor;
     if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
     if (--processor.credit < 0 || processor.observed) {
-      putOff(task, this);
+      putOff(task, this, this.next);
       this._issued = true;
       return { done: false, value: this };
     }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Frame } from "./_frames.ts";
 import type { TaskInfo } from "./scheduler.ts";
 
 /**
@@ -150,16 +151,24 @@ export class DeadlockError extends Error {
   override readonly name = "DeadlockError";
   /** The tasks that wait, as `ps` lists them. */
   readonly tasks: readonly TaskInfo[];
+  /** Where they stand, by tid: see `where`. Of very many tasks, the first ones. */
+  readonly frames: ReadonlyMap<number, readonly Frame[]>;
 
   /**
    * A report of tasks that wait for each other.
    *
    * @param message The report as text.
    * @param tasks The same as data.
+   * @param frames Where they stand, by tid.
    */
-  constructor(message: string, tasks: readonly TaskInfo[]) {
+  constructor(
+    message: string,
+    tasks: readonly TaskInfo[],
+    frames: ReadonlyMap<number, readonly Frame[]> = new Map(),
+  ) {
     super(message);
     this.tasks = tasks;
+    this.frames = frames;
   }
 }
 

@@ -124,6 +124,11 @@ export class Group extends Boundary implements Owner, TaskGroup {
     this.#childEnded = childEnded;
   }
 
+  override get words(): string {
+    const { size } = this.children;
+    return `group of ${size} ${size === 1 ? "task" : "tasks"}`;
+  }
+
   override get reason(): unknown {
     return this.#reason;
   }

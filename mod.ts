@@ -66,6 +66,7 @@ export {
   type TaskInfo,
   type TaskOptions,
 } from "./scheduler.ts";
+export { type Frame, where, type WhereOptions } from "./where.ts";
 export { coroutine, Future } from "./future.ts";
 export {
   all,

@@ -14,7 +14,7 @@
  */
 
 import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
-import { describe, frameOf, type Work } from "./_operation.ts";
+import { describe, ENTERED, frameOf, type Work } from "./_operation.ts";
 import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
@@ -23,11 +23,13 @@ import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
-import { Kill, THROW } from "./_boundary.ts";
-import { deadlockOf, infoOf, refuseRing, waits } from "./_deadlock.ts";
-import { InvalidStateError, UnkillableError } from "./errors.ts";
+import { Kill, NEXT, THROW } from "./_boundary.ts";
+import { CallSites } from "./_call_sites.ts";
+import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
+import { registered, type Standing } from "./_frames.ts";
+import { Cancelled, InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./_check.ts";
-import { DAEMON, EndCallback, type Ending, OBSERVED, type Owner, Task } from "./task.ts";
+import { DAEMON, EndCallback, type Ending, OBSERVED, type Outcome, type Owner, Task } from "./task.ts";
 import { ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
 
 export type {
@@ -111,6 +113,15 @@ export class Scheduler {
   #unheard: (Failure & ErrorSource)[] = [];
   #afterTurn: (() => void)[] = [];
   #observers: Observer[] = [];
+  /** Whether an observer wants to be told of this. */
+  #watchesReady = false;
+  #watchesSteps = false;
+  #watchesCalls = false;
+  #watchesAnswers = false;
+  /** The calls, of those that are observed, that have not been answered yet. */
+  readonly #unanswered = new Map<Task, unknown>();
+  /** @internal With `stacks: true`, where calls were made. */
+  readonly _callSites: CallSites | undefined;
   readonly #turn: () => void = () => {
     this.#coming = false;
     if (this.#isDriven()) this.#takeTurn();
@@ -131,6 +142,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions = {}) {
     const { clock = systemClock, timeSlice = 1, killGrace = 5000, deadlock = "throw", onUnhandledError } =
       options;
+    const { stacks = false } = options;
     checkSpan(timeSlice, "timeSlice");
     checkSpan(killGrace, "killGrace");
     if (deadlock !== "throw" && deadlock !== "wait") {
@@ -143,6 +155,9 @@ export class Scheduler {
         `Cannot make a scheduler: onUnhandledError is a function, not ${describe(onUnhandledError)}`,
       );
     }
+    if (typeof stacks !== "boolean") {
+      throw new TypeError(`Cannot make a scheduler: stacks is a boolean, not ${describe(stacks)}`);
+    }
     this.#ready = (options as { [QUEUE]?: ReadyTasks })[QUEUE] ?? new ReadyQueue();
     this.#clock = clock;
     this._network = options.network;
@@ -150,6 +165,8 @@ export class Scheduler {
     this._killGrace = killGrace;
     this.#deadlock = deadlock;
     this.#onUnhandledError = onUnhandledError;
+    this._callSites = stacks ? new CallSites() : undefined;
+    if (this._callSites !== undefined) this.observe(this._callSites);
     this.#look();
   }
 
@@ -381,9 +398,13 @@ export class Scheduler {
    *
    * @param observer What is to be told; each of its methods is optional.
    * @returns What ends the observation when it is disposed of.
+   * @throws {TypeError} If `observer` is no object.
    */
   observe(observer: Observer): Disposable {
-    this.#observers = [...this.#observers, observer];
+    if (typeof observer !== "object" || observer === null) {
+      throw new TypeError(`Cannot be observed by ${describe(observer)}: an object with methods is wanted`);
+    }
+    this.#setObservers([...this.#observers, observer]);
     return { [Symbol.dispose]: () => this.#removeObserver(observer) };
   }
 
@@ -554,7 +575,7 @@ export class Scheduler {
   _enqueue(task: Task): void {
     this.#ready.push(task);
     if (!this.#turning) this.#wake();
-    if (this.#observers.length > 0) this.#notify("taskReady", task);
+    if (this.#watchesReady) this.#notify("taskReady", task);
   }
 
   /** @internal Out of the ready queue: it goes on after all, without having left the processor. */
@@ -579,7 +600,10 @@ export class Scheduler {
   _taskEnded(task: Task): void {
     this.#table.remove(task);
     if ((task._flags & DAEMON) === 0) this.#workers--;
-    if (this.#observers.length > 0) this.#notify("taskEnded", task);
+    if (this.#observers.length > 0) {
+      this.#unanswered.delete(task);
+      this.#notify("taskEnded", task);
+    }
     for (let ending = task._first; ending !== null; ending = task._first) {
       leaveLine(ending);
       (ending as Ending).ended(task);
@@ -608,15 +632,40 @@ export class Scheduler {
     if (!this.#turning && !this.#coming) this.#afterDrain();
   }
 
-  /** @internal */
-  _observeCall(task: Task, call: unknown): void {
+  /** @internal Handles what a task has yielded, as an observer sees it. */
+  _observeCall(task: Task, call: unknown): unknown {
     this.#notify("systemCall", task, call);
+    if (!this.#watchesAnswers) return task._trap(call);
+    let result: unknown;
+    try {
+      result = task._trap(call);
+    } catch (error) {
+      this.#notify("systemCallEnd", task, call, { kind: "failed", error });
+      throw error;
+    }
+    if (task._state !== RUNNING) this.#unanswered.set(task, call);
+    else if (result === ENTERED) this.#notify("systemCallEnd", task, call, undefined);
+    else this.#notify("systemCallEnd", task, call, { kind: "returned", value: result });
+    return result;
   }
 
-  #notify(event: keyof Observer, task: Task, call?: unknown): void {
+  /** A task that has waited goes on: its call is answered. */
+  #observeAnswer(task: Task): void {
+    if (!this.#unanswered.has(task)) return;
+    const call = this.#unanswered.get(task);
+    this.#unanswered.delete(task);
+    const { _mode: mode, _inbox: inbox } = task;
+    let outcome: Outcome<unknown>;
+    if (mode === NEXT) outcome = { kind: "returned", value: inbox };
+    else if (mode === THROW && !(inbox instanceof Cancelled)) outcome = { kind: "failed", error: inbox };
+    else outcome = { kind: "killed", reason: inbox instanceof Cancelled ? inbox.reason : undefined };
+    this.#notify("systemCallEnd", task, call, outcome);
+  }
+
+  #notify(event: keyof Observer, task: Task, call?: unknown, outcome?: Outcome<unknown>): void {
     for (const observer of this.#observers) {
       try {
-        observer[event]?.(task, call);
+        observer[event]?.(task, call, outcome);
       } catch (error) {
         this.#removeObserver(observer);
         this._report(error, task);
@@ -625,7 +674,17 @@ export class Scheduler {
   }
 
   #removeObserver(observer: Observer): void {
-    this.#observers = this.#observers.filter((other) => other !== observer);
+    this.#setObservers(this.#observers.filter((other) => other !== observer));
+  }
+
+  #setObservers(observers: Observer[]): void {
+    const wants = (event: keyof Observer) => observers.some((observer) => observer[event] !== undefined);
+    this.#observers = observers;
+    this.#watchesReady = wants("taskReady");
+    this.#watchesAnswers = wants("systemCallEnd");
+    this.#watchesCalls = this.#watchesAnswers || wants("systemCall");
+    this.#watchesSteps = this.#watchesCalls || wants("stepStart") || wants("stepEnd");
+    if (!this.#watchesAnswers) this.#unanswered.clear();
   }
 
   // ---- The loop ----
@@ -680,12 +739,13 @@ export class Scheduler {
   }
 
   #step(task: Task): void {
-    if (this.#observers.length === 0) {
+    if (!this.#watchesSteps) {
       task._step();
       return;
     }
     this.#notify("stepStart", task);
-    processor.observed = this.#observers.some((observer) => observer.systemCall !== undefined);
+    if (this.#watchesAnswers) this.#observeAnswer(task);
+    processor.observed = this.#watchesCalls;
     task._step();
     processor.observed = false;
     this.#notify("stepEnd", task);
@@ -745,8 +805,7 @@ export class Scheduler {
     this.#tellUnheard();
     if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
     if (this.#isDeadlock()) {
-      this.#breakDeadlock();
-      this.#afterDrain(); // a shield may hold that back
+      this.#meetDeadlock();
     } else if (this.#clock.jump === undefined) this.#takeTurn();
     else if (this._timers.size > 0 && !this.#isFed()) this.#jump();
   }
@@ -845,9 +904,28 @@ export class Scheduler {
       this.#ready.size === 0;
   }
 
-  #breakDeadlock(): void {
+  /** Nothing can go on. Where a locator can say at which lines, that is waited for. */
+  #meetDeadlock(): void {
     const tasks = this.#table.list().filter((task) => !task.daemon);
-    const error = deadlockOf(tasks);
+    const { locator } = registered;
+    const told = tasks.every((task) => task._extras?.kill);
+    if (locator === undefined || locator.refusal !== undefined || told) {
+      this.#breakDeadlock();
+      this.#afterDrain(); // a shield may hold that back
+      return;
+    }
+    this.#quietComing = true; // nothing is to be judged meanwhile
+    locator.locate(tasks.slice(0, LOOK.tasks), { locals: false, limit: LOOK.frames }).then((standings) => {
+      this.#quietComing = false;
+      if (this.#turning || this.#coming) return; // code outside has brought something
+      if (this.#isDriven() && this.#isDeadlock()) this.#breakDeadlock(standings);
+      this.#afterDrain();
+    });
+  }
+
+  #breakDeadlock(standings?: Standing[]): void {
+    const tasks = this.#table.list().filter((task) => !task.daemon);
+    const error = deadlockOf(tasks, standings);
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
     for (const task of tasks) {
       if (task._extras?.kill?.stuck) {

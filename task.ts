@@ -27,6 +27,8 @@ import { CREDIT, ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_p
 import { SystemCall } from "./_system_call.ts";
 import { leaveLine, Parked, proceed, standIn, type Wait, Waiter, type WaitingOperation } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
+import { noteThrow, stitch } from "./_stitch.ts";
+import { titleOf } from "./_frames.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** How a task ended. */
@@ -63,6 +65,8 @@ export interface Owner {
   readonly joins: boolean;
   /** To whom the tasks belong that its tasks spawn. */
   readonly run: Owner | null;
+  /** The task of a run that all others come from. */
+  readonly main?: Task | undefined;
   /** @internal */
   _taskStarted(task: Task): void;
   /** @internal */
@@ -329,7 +333,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal Where it stands, for a report. */
   get _standing(): string {
     const depth = this._stack === null ? 1 : this._stack.depth + 2;
-    return `${depth === 1 ? "in its coroutine" : `${depth} frames deep`}, ${this.waitingFor ?? this.state}`;
+    const name = (this._top === null ? "" : titleOf(this._top)) || "its coroutine";
+    return `in ${name}${depth === 1 ? "" : `, ${depth} frames deep`}, ${this.waitingFor ?? this.state}`;
   }
 
   /** @internal Runs until it waits, gives way or ends. It must be ready, and out of the ready queue. */
@@ -362,6 +367,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
         }
       } catch (error) {
         if (this._state !== RUNNING) this._unpark();
+        noteThrow(this as Task, error);
         this._mode = THROW;
         this._inbox = error;
         if (this._leave()) continue;
@@ -415,7 +421,9 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     }
     this._mode = NEXT;
     try {
-      const result = this._trap(yielded);
+      const result = processor.observed
+        ? this._scheduler._observeCall(this as Task, yielded)
+        : this._trap(yielded);
       if (this._state === RUNNING) {
         if (result !== ENTERED) this._inbox = result;
         return true;
@@ -447,7 +455,6 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     if ((typeof yielded === "object" && yielded !== null) || typeof yielded === "function") {
       const scheduler = this._scheduler;
       if ((yielded as Partial<Trap>)[TRAP] !== undefined) {
-        if (processor.observed) scheduler._observeCall(this as Task, yielded);
         return (yielded as Trap)[TRAP](this as Task, scheduler);
       }
       const iterator = iteratorOf(yielded, "call");
@@ -550,6 +557,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       extras.atEnd = null;
       for (const undo of undos) undo();
     }
+    if (this._mode === THROW) stitch(this as Task, this._inbox);
     this._state = ENDED;
     while (extras !== null && extras.held !== null) {
       const held = extras.held;
@@ -563,6 +571,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _abandon(error: unknown): void {
     if (this._state === WAITING) this._unpark();
     for (let b = this._boundary; b !== null; b = b.outer) b.disarm();
+    noteThrow(this as Task, error); // that is where it did not end
+    stitch(this as Task, error);
     this._top = this._stack = this._boundary = null;
     this._extra.unwinding = null;
     this._mode = THROW;

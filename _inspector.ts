@@ -6,9 +6,9 @@
  * run: the whole price is paid by the one who asks, about 0.1 ms a frame. The alternative, to capture a stack at each call
  * in case somebody will ask, is there as `stacks: true`, and costs microseconds each.
  *
- * A request is carried out inside `post`, and answered in a later microtask. So a look at a task is several turns long, and
- * the task may move meanwhile; its steps are counted, and a look at one that has moved is taken again. After some attempts
- * the last one stands: each of its lines was true when it was read.
+ * A request is carried out inside `post`, and answered in a later microtask. A look at a task takes two requests, so the task
+ * may move in between; its steps are counted, and a look at one that has moved is taken again. After some attempts the last
+ * one stands: each of its lines was true when it was read.
  *
  * The host asks the user for the permission to connect, on the terminal, unless it is given. So that is looked up first, and
  * without it nothing is tried.
@@ -88,24 +88,27 @@ class Look {
   readonly #session: Session;
   readonly #modules: Modules;
   readonly #maps = new Map<string, SourceMap | undefined>();
+  /** The engine has told the URLs of its scripts. */
+  #told: Promise<void> | undefined;
 
   constructor(modules: Modules) {
     this.#modules = modules;
     this.#session = new modules.Session();
     this.#session.connect();
-  }
-
-  /** What takes long, and is done once, before a task is looked at that may move meanwhile. */
-  async prepare(): Promise<void> {
-    if (urls.size === 0) await this.#askForUrls();
+    if (urls.size === 0) this.#askForUrls(); // it takes long: before a task is looked at, which may move meanwhile
   }
 
   end(): void {
     this.#session.disconnect();
   }
 
-  /** Adds to the frames of generators where they stand. */
-  async add(sights: Sight[], locals: boolean): Promise<void> {
+  /**
+   * Adds to the frames of generators where they stand.
+   *
+   * @returns Whether they have stood still for it: `steps` was the same when the last thing was read.
+   */
+  async add(sights: Sight[], locals: boolean, steps: () => number): Promise<boolean> {
+    const before = steps();
     const coroutines = sights.filter((sight) => sight.generator !== undefined);
     const scopes: Record<string, unknown>[] = [];
     shown[SHOWN] = {
@@ -113,23 +116,29 @@ class Look {
       take: (scope) => void scopes.push({ ...scope.object }),
     };
     try {
-      await Promise.all(coroutines.map(async (sight, i) => {
-        const properties = await this.#internals(i);
-        const place = await this.#placeOf(properties);
-        if (place !== undefined) sight.frame = { ...sight.frame, ...place };
-        if (!locals) return;
-        const found = await this.#localsOf(properties, scopes);
-        if (found !== undefined) sight.frame = { ...sight.frame, locals: found };
-      }));
+      const ids = await Promise.all(coroutines.map((_, i) => this.#idOf(i)));
+      const reading = Promise.all(ids.map((id) => this.#internalsOf(id)));
+      let after = steps();
+      const internals = await reading;
+      const found = locals ? await Promise.all(internals.map((own) => this.#localsOf(own, scopes))) : [];
+      if (locals) after = steps();
+      const places = await Promise.all(internals.map((own) => this.#placeOf(own)));
+      coroutines.forEach((sight, i) => {
+        sight.frame = { ...sight.frame, ...places[i], ...(found[i] && { locals: found[i] }) };
+      });
+      return before === after;
     } finally {
       delete shown[SHOWN];
     }
   }
 
-  async #internals(i: number): Promise<InternalProperty[]> {
+  async #idOf(i: number): Promise<string> {
     const expression = `${THERE}.generators[${i}]`;
     const { result } = await this.#post<{ result: { objectId: string } }>("Runtime.evaluate", { expression });
-    const { objectId } = result;
+    return result.objectId;
+  }
+
+  async #internalsOf(objectId: string): Promise<InternalProperty[]> {
     const { internalProperties } = await this.#post<{ internalProperties?: InternalProperty[] }>(
       "Runtime.getProperties",
       { objectId, ownProperties: true },
@@ -158,10 +167,14 @@ class Look {
   }
 
   /** The engine tells the URLs of its scripts only when the debugger is on; with that, all of them. */
-  async #askForUrls(): Promise<void> {
-    this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
-    await this.#post("Debugger.enable");
-    await this.#post("Debugger.disable");
+  #askForUrls(): Promise<void> {
+    if (this.#told === undefined) {
+      this.#session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+      this.#told = Promise.all([this.#post("Debugger.enable"), this.#post("Debugger.disable")]).then(
+        () => {},
+      );
+    }
+    return this.#told;
   }
 
   #mapOf(url: string): SourceMap | undefined {
@@ -239,7 +252,6 @@ class InspectorLocator implements Locator {
     try {
       if (this.refusal === undefined) modules ??= modulesOf(host);
       if (this.refusal === undefined && modules) look = new Look(modules);
-      await look?.prepare();
     } catch {
       modules = null; // it cannot be connected to here
     }
@@ -250,15 +262,15 @@ class InspectorLocator implements Locator {
 
   async #lookAt(task: Task, look: Look | undefined, { locals, limit }: LocateOptions): Promise<Standing> {
     for (let attempt = 1; look !== undefined; attempt++) {
-      const steps = task._steps;
+      const { _steps: steps } = task;
       const sights = sightsOf(task, limit);
       try {
-        await look.add(sights, locals);
+        const stoodStill = await look.add(sights, locals, () => task._steps);
+        if (stoodStill || attempt === ATTEMPTS) {
+          return { task, steps, frames: sights.map((sight) => sight.frame) };
+        }
       } catch {
         break;
-      }
-      if (task._steps === steps || attempt === ATTEMPTS) {
-        return { task, steps, frames: sights.map((sight) => sight.frame) };
       }
     }
     return { task, steps: task._steps, frames: framesOf(task, limit, this.refusal) };

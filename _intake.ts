@@ -28,6 +28,10 @@ export abstract class Take<T> extends SystemCall<T> {
   /** Where it takes from. */
   abstract readonly intake: Intake;
 
+  override toString(): string {
+    return `${this.verb} ${this.intake.name}`;
+  }
+
   /** Takes what there is for it; throws what has become of the source instead. */
   abstract take(): T | typeof NOT_YET;
 

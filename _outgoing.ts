@@ -206,6 +206,10 @@ export class Send extends SystemCall<void> {
     this.#continues = continues;
   }
 
+  override toString(): string {
+    return `send ${this.#outgoing.owner._name}, ${this.#data.length} bytes`;
+  }
+
   handle(task: Task, scheduler: Scheduler): void | Parked {
     const turn = new SendTurn(this.#outgoing, this.#data, this.#continues);
     return this.#outgoing.enter(turn, task, scheduler) as void | Parked;

@@ -46,6 +46,10 @@ class PlainCall<T> extends Call<T> {
     return "call";
   }
 
+  override toString(): string {
+    return "call";
+  }
+
   enter(task: Task, _scheduler: Scheduler, frame: FrameIterator): void {
     task._enter(null, frame);
   }
@@ -130,6 +134,10 @@ class Timeout<T> extends Call<T> {
     super(work);
     checkTime(ms, "time out after");
     this.#ms = ms;
+  }
+
+  override toString(): string {
+    return `timeout ${this.#ms}`;
   }
 
   enter(task: Task, scheduler: Scheduler, frame: FrameIterator): void {

@@ -61,6 +61,12 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
    */
   abstract handle(task: Task, scheduler: Scheduler): T | Parked;
 
+  /** The call in words, for logs of calls: `sleep 5`. If it is not overridden, the name of its class. */
+  toString(): string {
+    const { name } = this.constructor;
+    return name.charAt(0).toLowerCase() + name.slice(1);
+  }
+
   /** The iterator of `yield*`: the call itself, unless it is in use. */
   [Symbol.iterator](): OperationIterator<T> {
     return this._issued ? new TrapIterator<T>(this) : this;

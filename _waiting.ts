@@ -19,6 +19,10 @@ export interface SyncOptions {
 /** A call that may have to wait, in words. */
 export abstract class LineCall<T> extends SystemCall<T> {
   abstract readonly reason: string;
+
+  override toString(): string {
+    return this.reason;
+  }
 }
 
 /** A task that stands in a line for a call. */

@@ -280,6 +280,10 @@ export class GroupCall<T> extends SystemCall<T> {
     return false;
   }
 
+  override toString(): string {
+    return "taskGroup";
+  }
+
   handle(task: Task): T {
     const group = new Group(task, this.#childEnded);
     const frame = frameOf(this.#body(group), "run as the body of a group");

@@ -189,6 +189,11 @@ export class KillTask extends SystemCall<boolean> {
     this.#options = options;
   }
 
+  /** The call in words. */
+  override toString(): string {
+    return `kill ${typeof this.#target === "number" ? `task ${this.#target}` : this.#target}`;
+  }
+
   /** Tells the task, and parks the caller until that has ended. */
   handle(task: Task, scheduler: Scheduler): boolean | Parked {
     const target = typeof this.#target === "number" ? scheduler.tasks.get(this.#target) : this.#target;
@@ -254,6 +259,11 @@ export class WaitTask extends SystemCall<boolean> {
     super();
     checkTid(tid, "wait for");
     this.#tid = tid;
+  }
+
+  /** The call in words. */
+  override toString(): string {
+    return `waitTask ${this.#tid}`;
   }
 
   /** Parks the caller until the task has ended. */
@@ -332,6 +342,11 @@ export class Sleep extends SystemCall<void> {
     super();
     checkTime(ms, "sleep");
     this.#ms = ms;
+  }
+
+  /** The call in words. */
+  override toString(): string {
+    return `sleep ${this.#ms}`;
   }
 
   /** Parks the caller until the time is over. */

@@ -266,6 +266,11 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   // ---- The rest is the kernel's ----
 
+  /** @internal How it ended, for who only watches: to look at `outcome` would be to have heard of a failure. */
+  get _endedAs(): Outcome<T>["kind"] {
+    return this._mode === NEXT ? "returned" : this._mode === THROW ? "failed" : "killed";
+  }
+
   /** @internal Its value, or its error thrown. It must have ended. */
   _result(): T {
     this._flags |= OBSERVED;

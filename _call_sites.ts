@@ -64,7 +64,9 @@ export class CallSites implements Observer {
   readonly #noted = new WeakMap<Task, Trace>();
   /** By coroutine: the call that it has made last. */
   readonly #calls = new WeakMap<object, Trace>();
-  readonly #spawns = new WeakMap<Task, { here: Trace | undefined; call: Trace | undefined }>();
+  readonly #spawns = new WeakMap<Task, Trace>();
+  /** The task whose call is being handled: the native stack has left its coroutine. */
+  #calling: Task | null = null;
 
   /**
    * Called from within a call's `next`, before the coroutine leaves the native stack.
@@ -81,19 +83,27 @@ export class CallSites implements Observer {
   systemCall(task: Task): void {
     const trace = this.#noted.get(task);
     this.#noted.delete(task);
+    this.#calling = task;
     if (trace === undefined) this.#calls.delete(task._top!);
     else this.#calls.set(task._top!, trace);
   }
 
+  systemCallEnd(): void {
+    this.#calling = null;
+  }
+
   /** A bare `yield` is no call, so the last call is not where it stands. */
   stepEnd(task: Task): void {
+    this.#calling = null;
     if (task._state !== WAITING && task._top !== null) this.#calls.delete(task._top);
   }
 
+  /** By a call that is being handled, or by a plain function: `group.spawn`, `scheduler.spawn`, `run`. */
   taskCreated(task: Task): void {
-    const top = processor.task?._scheduler === task._scheduler ? processor.task._top : null;
-    const call = top === null ? undefined : this.#calls.get(top);
-    this.#spawns.set(task, { here: capture(this.taskCreated), call });
+    const { task: spawner } = processor;
+    const isCall = spawner !== null && spawner === this.#calling;
+    const trace = isCall ? this.#calls.get(spawner._top!) : capture(this.taskCreated);
+    if (trace !== undefined) this.#spawns.set(task, trace);
   }
 
   /** The last call of a coroutine. */
@@ -110,9 +120,8 @@ export class CallSites implements Observer {
 
   /** The line at which a task was spawned: `worker (file:///app.ts:5:9)`. */
   spawnOf(task: Task): string | undefined {
-    const { here, call } = this.#spawns.get(task) ?? {};
-    const { lines } = linesOfTrace(here);
-    const line = lines.find((line) => PLACE.test(line) && !isKernels(line)) ?? linesOfTrace(call).lines[0];
+    const { lines } = linesOfTrace(this.#spawns.get(task));
+    const line = lines.find((line) => PLACE.test(line) && !isKernels(line));
     return line?.trim().replace(/^at /, "");
   }
 }

@@ -26,6 +26,7 @@
  */
 
 import { denoNetwork } from "./_deno_network.ts";
+import { nameOf } from "./_endpoints.ts";
 import type { Endpoint } from "./_network.ts";
 import { type Coroutine, describe, type Operation } from "./_operation.ts";
 import { execute, hostTime, type Shell } from "./_shell.ts";
@@ -79,13 +80,11 @@ class MonitorServer implements Shell {
   readonly scheduler: Scheduler;
   readonly own = new Set<Task>();
   readonly #listener: Listener;
-  readonly #path: string | undefined;
   readonly #clients = new Set<Socket>();
 
-  constructor(scheduler: Scheduler, listener: Listener, path: string | undefined) {
+  constructor(scheduler: Scheduler, listener: Listener) {
     this.scheduler = scheduler;
     this.#listener = listener;
-    this.#path = path;
   }
 
   serve(): Operation<void> {
@@ -95,14 +94,9 @@ class MonitorServer implements Shell {
   close(): void {
     this.#listener.close();
     for (const socket of this.#clients) socket.close();
-    if (this.#path === undefined) return;
-    try {
-      Deno.removeSync(this.#path);
-    } catch {
-      // It is gone already.
-    }
   }
 
+  // Not `serve`: its handlers are no daemons, and it waits by the kernel's clock when it is out of descriptors.
   *#accept(group: TaskGroup): Coroutine<void> {
     for (;;) {
       let socket: Socket;
@@ -182,10 +176,6 @@ function atEnd(task: Task, undo: () => void): void {
   (task._extra.atEnd ??= []).push(undo);
 }
 
-function nameOf(addr: Deno.Addr): string {
-  return "hostname" in addr ? `${addr.hostname}:${addr.port}` : "a Unix socket";
-}
-
 /** The loopback addresses: whatever else a name stands for, others could reach it. */
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
 
@@ -198,7 +188,7 @@ function endpointOf({ port, hostname = "127.0.0.1", path }: MonitorOptions): End
     if (typeof path !== "string") {
       throw new TypeError(`Cannot monitor: a path is a string, not ${describe(path)}`);
     }
-    return { transport: "unix", path } as unknown as Endpoint;
+    return { path };
   }
   if (typeof port !== "number") {
     throw new TypeError(`Cannot monitor: a port is a number, not ${describe(port)}`);
@@ -255,13 +245,13 @@ export function monitor(options: MonitorOptions): Monitor {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Cannot monitor: options with a port or a path are wanted, not ${describe(options)}`);
   }
-  const { scheduler = Scheduler.current(), path } = options;
+  const { scheduler = Scheduler.current() } = options;
   if (!(scheduler instanceof Scheduler)) {
     throw new TypeError(`Cannot monitor ${describe(scheduler)}: a scheduler is wanted`);
   }
   const acceptor = denoNetwork.listen(endpointOf(options)); // the real one, whatever network the program has
   acceptor.unref?.();
-  const server = new MonitorServer(scheduler, new Listener(acceptor), path);
+  const server = new MonitorServer(scheduler, new Listener(acceptor));
   const task = scheduler.spawn(server.serve(), { name: "monitor", daemon: true });
   server.own.add(task as Task);
   atEnd(task as Task, () => server.close());

@@ -15,6 +15,7 @@ import {
   type Work,
 } from "../mod.ts";
 import { formatPs, formatTree, formatWhere, type Monitor, monitor, type MonitorOptions } from "../monitor.ts";
+import { systemClock } from "../_clock.ts";
 import { VirtualClock } from "../testing.ts";
 
 /** Runs a program beside a monitor, on a clock that stands while the program talks to it. */
@@ -185,12 +186,13 @@ Deno.test("trace prints a trace, strace the calls, count how often, of what happ
       yield* ask(port, "strace 5 1"),
       yield* ask(port, "count 5"),
     ];
-  });
+  }, { clock: systemClock }); // who is always ready stops a virtual clock, and with it the host
   assertEquals(traced!.length, 1);
   const { traceEvents } = JSON.parse(traced![0]!);
   assert(traceEvents.some(({ ph, name }: { ph: string; name: string }) => ph === "X" && name === "busy"));
-  assertEquals(new Set(calls!.slice(0, 1000)), new Set(["0.000 [3 busy] getTid = 3 <0 ms>"]));
-  assertEquals(others, []);
+  const kinds = new Set(calls!.slice(0, 1000).map((line) => line.replace(/^[\d.]+ |<.*/g, "")));
+  assertEquals(kinds, new Set(["[3 busy] getTid = 3 "]));
+  assertEquals(others, [""]);
   assertMatch(counts![0]!, /^spawned +0$/);
   assertMatch(counts!.at(-1)!, /^call getTid +[1-9]\d*$/);
 });
@@ -342,7 +344,8 @@ Deno.test({
       return yield* until(textOf(conn));
     });
     assertEquals(text, "genos monitor: 1 tasks; help lists the commands\n1 main: a promise\n");
-    assertEquals([...Deno.readDirSync(dir)], []);
+    // The host removes it when it has let go of the accept that was pending.
+    while ([...Deno.readDirSync(dir)].length > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     await Deno.remove(dir);
   },
 });

@@ -59,7 +59,11 @@ export function refuseRing(task: Task, target: Task): void {
   const ring = ringOf(task, target);
   if (ring === undefined) return;
   const links = ring.map((member, i) => `${member} waits for ${ring[(i + 1) % ring.length]}`).join(", ");
-  throw new DeadlockError(`Cannot wait for ${target}, it would close a ring: ${links}`, ring.map(infoOf));
+  throw new DeadlockError(
+    `Cannot wait for ${target}, it would close a ring: ${links}`,
+    ring.map(infoOf),
+    new Map(ring.map((member) => [member.tid, framesOf(member, LOOK.frames, undefined)])),
+  );
 }
 
 /** The ring of waits that `task` would close by waiting for `target`; one under an armed timeout opens by itself. */

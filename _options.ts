@@ -100,6 +100,6 @@ export interface Observer {
    * such as `timeout`: the work has begun.
    */
   systemCallEnd?(task: Task, call: unknown, outcome: Outcome<unknown> | undefined): void;
-  /** A task has ended. */
+  /** A task has ended. To read its `outcome` is to have heard of its failure. */
   taskEnded?(task: Task): void;
 }

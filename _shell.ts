@@ -18,6 +18,9 @@ import type { Task } from "./task.ts";
 /** The most tasks, and the most lines of a log, that one answer has. */
 const MOST = 1000;
 
+/** The most events of a trace: to write more of them would keep the tasks waiting. */
+const MOST_EVENTS = 20_000;
+
 /** The longest that a command may watch, in ms. */
 const LONGEST = 600_000;
 
@@ -34,31 +37,31 @@ export interface Shell {
  */
 export class FromHost<T> extends SystemCall<T> {
   readonly #reason: string;
-  readonly #start: () => Promise<T>;
+  readonly #start: () => { promise: Promise<T>; cancel?(): void };
 
-  constructor(reason: string, start: () => Promise<T>) {
+  constructor(reason: string, start: () => { promise: Promise<T>; cancel?(): void }) {
     super();
     this.#reason = reason;
     this.#start = start;
   }
 
   handle(task: Task, scheduler: Scheduler): Parked {
-    const parked = scheduler.park(task, { reason: this.#reason, source: "host" });
-    this.#start().then(
-      (value) => scheduler.resume(parked, value),
-      (error) => scheduler.fail(parked, error),
-    );
+    const { promise, cancel } = this.#start();
+    const undo = cancel === undefined ? {} : { cancel };
+    const parked = scheduler.park(task, { reason: this.#reason, source: "host", ...undo });
+    promise.then((value) => scheduler.resume(parked, value), (error) => scheduler.fail(parked, error));
     return parked;
   }
 }
 
 /** Waits so many ms of the host's time, and keeps no process alive. */
 export function hostTime(ms: number): FromHost<void> {
-  return new FromHost(`${ms} ms to pass`, () =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      Deno.unrefTimer(timer);
-    }));
+  return new FromHost(`${ms} ms to pass`, () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    Deno.unrefTimer(timer);
+    return { promise, cancel: () => clearTimeout(timer) };
+  });
 }
 
 /** Something that the user has got wrong. */
@@ -91,10 +94,8 @@ const commands: Record<string, Command> = {
     *run({ scheduler }, words) {
       const locals = takeWord(words, "locals");
       const task = takeTask(scheduler, words);
-      return yield* new FromHost(
-        `the inspector's look at ${task}`,
-        () => formatWhere(task, { locals, limit: 100 }),
-      );
+      const reason = `the inspector's look at ${task}`;
+      return yield* new FromHost(reason, () => ({ promise: formatWhere(task, { locals, limit: 100 }) }));
     },
   },
   kill: {
@@ -113,7 +114,7 @@ const commands: Record<string, Command> = {
     help: "watches so long, 1000 ms if not given, and prints a trace for Perfetto: one line of JSON",
     *run({ scheduler }, words) {
       const ms = takeSpan(words);
-      using taken = trace({ scheduler });
+      using taken = trace({ scheduler, capacity: MOST_EVENTS });
       yield* hostTime(ms);
       return JSON.stringify(taken);
     },

@@ -141,6 +141,26 @@ Deno.test("a ring of joins is refused at once, in the task that would close it",
   ]);
 });
 
+Deno.test("a refused ring says by name where each of its tasks stands", () => {
+  const frames = virtual().runSync(function* main(): Coroutine<[number, string[]][]> {
+    const self = yield* currentTask();
+    const other = yield* spawn(function* other() {
+      yield* join(self);
+    });
+    yield;
+    try {
+      yield* join(other);
+    } catch (error) {
+      yield* kill(other);
+      return [...(error as DeadlockError).frames].map((
+        [tid, frames],
+      ) => [tid, frames.map(({ name }) => name)]);
+    }
+    return [];
+  });
+  assertEquals(frames, [[1, ["main"]], [2, ["other"]]]);
+});
+
 Deno.test("waiting for oneself is the smallest ring, in every form", () => {
   const names = virtual().runSync(function* (): Coroutine<string[]> {
     const self = yield* currentTask();

@@ -13,6 +13,7 @@
  */
 
 import type { Observer } from "./_options.ts";
+import { isKernel } from "./_places.ts";
 import { processor, WAITING } from "./_processor.ts";
 import type { Task } from "./task.ts";
 
@@ -31,9 +32,6 @@ function capture(above: unknown): Trace | undefined {
   captureStackTrace(trace, above);
   return trace;
 }
-
-/** The directory of the kernel's own modules. */
-const KERNEL = new URL(".", import.meta.url).href;
 
 /** Where the kernel's trampoline begins: below it the native stack says nothing of the program. */
 const TRAMPOLINE = /^\s*at (?:\w+\.)?_(?:step|interrupt)\b/;
@@ -121,13 +119,10 @@ export class CallSites implements Observer {
   /** The line at which a task was spawned: `worker (file:///app.ts:5:9)`. */
   spawnOf(task: Task): string | undefined {
     const { lines } = linesOfTrace(this.#spawns.get(task));
-    const line = lines.find((line) => PLACE.test(line) && !isKernels(line));
+    const line = lines.find((line) => {
+      const place = PLACE.exec(line);
+      return place !== null && !isKernel(place[1]!);
+    });
     return line?.trim().replace(/^at /, "");
   }
-}
-
-/** Whether a line of a stack is one of a module that lies beside this one. */
-function isKernels(line: string): boolean {
-  const start = line.indexOf(KERNEL);
-  return start !== -1 && !line.slice(start + KERNEL.length).includes("/");
 }

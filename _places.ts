@@ -43,7 +43,8 @@ export function placesOf(marked: Error | undefined): Place[] {
   return places;
 }
 
-function isKernel(url: string): boolean {
+/** Whether a file is one of the kernel's modules. */
+export function isKernel(url: string): boolean {
   return url.startsWith(KERNEL) && /^\w+\.[jt]s$/.test(url.slice(KERNEL.length));
 }
 
@@ -59,15 +60,4 @@ export function inWords(place: Place, home: Place | undefined): string {
 /** The path of a file, for a shell. */
 export function pathOf(url: string): string {
   return url.startsWith("file://") ? decodeURIComponent(url.slice("file://".length)) : url;
-}
-
-/** The name of the function that made a generator; empty if it has none, or if it is no generator. V8 tells it as that of `this`. */
-export function nameOf(generator: unknown): string {
-  if (Object.prototype.toString.call(generator) !== "[object Generator]") return "";
-  const name = /^\s+at (?:async )?(\S+)\.tellName \(/m.exec(tellName.call(generator))?.[1] ?? "";
-  return name === "Generator" || name.includes(".") ? "" : name; // with a dot it is V8's guess at where it was put
-}
-
-function tellName(this: unknown): string {
-  return mark().stack ?? "";
 }

@@ -9,7 +9,9 @@
  */
 
 import { THROW } from "./_boundary.ts";
-import { inWords, mark, nameOf, type Place, placeOf } from "./_places.ts";
+import { functionNameOf } from "./_function_name.ts";
+import { isGenerator } from "./_operation.ts";
+import { inWords, mark, type Place, placeOf } from "./_places.ts";
 import { ENDED, processor, READY, WAITING } from "./_processor.ts";
 import type { Failure, Witness } from "./_simulation.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -180,7 +182,7 @@ export class Story implements Witness {
 
   /** Where a task stands after a step. */
   #where(step: Step): string {
-    const inside = nameOf(step.frame);
+    const inside = isGenerator(step.frame) ? functionNameOf(step.frame) : "";
     const exact = placeOf(step.isAtCall ? step.mark : undefined);
     if (exact !== undefined) {
       // A name with a dot is that of a method, or V8's guess for a function that has none.

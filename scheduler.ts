@@ -29,7 +29,16 @@ import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
 import { registered, type Standing } from "./_frames.ts";
 import { Cancelled, InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./_check.ts";
-import { DAEMON, EndCallback, type Ending, OBSERVED, type Outcome, type Owner, Task } from "./task.ts";
+import {
+  AWAITED,
+  DAEMON,
+  EndCallback,
+  type Ending,
+  OBSERVED,
+  type Outcome,
+  type Owner,
+  Task,
+} from "./task.ts";
 import { ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
 
 export type {
@@ -46,6 +55,9 @@ const NO_OPTIONS: TaskOptions = {};
 
 /** The steps between two looks at the clock, when they are short: a look costs as much as some steps. */
 const STEPS_PER_LOOK = 64;
+
+/** The looks after which the host has its turn where time stands still: thousands of steps, a few ms. */
+const LOOKS_PER_SLICE = 512;
 
 /** Coroutines that start at once may do so one in the other, so far; then the native stack has to be thought of. */
 const MOST_NESTED = 100;
@@ -87,9 +99,9 @@ export class Scheduler {
   readonly #deadlock: "throw" | "wait";
   readonly #onUnhandledError: ((error: unknown, source: ErrorSource) => void) | undefined;
   #lastTid = 0;
-  /** Tasks alive that are no daemons. */
+  /** Tasks alive whose end is waited for. */
   #workers = 0;
-  /** Waits that the host ends, of tasks that are no daemons; that code outside ends; that it or a task may end. */
+  /** Waits that the host ends, of such tasks; that code outside ends; that it or a task may end. */
   #hostWaits = 0;
   #outsideWaits = 0;
   #eitherWaits = 0;
@@ -97,6 +109,8 @@ export class Scheduler {
   #lastLook = 0;
   #lastExact = 0;
   #stepsPerLook = 1;
+  /** How many looks there were in this drain. */
+  #looks = 0;
 
   /** Those for whom the loop turns: runs, main loops, kills from outside. */
   readonly #drivers = new Set<Driver>();
@@ -519,7 +533,7 @@ export class Scheduler {
     const locals = processor.task === null ? null : processor.task._extras?.locals ?? null;
     if (locals !== null) task._extra.locals = locals;
     if (daemon) task._flags |= DAEMON;
-    else this.#workers++;
+    else this.#await(task);
     this.#table.add(task);
     owner?._taskStarted(task);
     if (this.#observers.length > 0) this.#notify("taskCreated", task);
@@ -543,6 +557,7 @@ export class Scheduler {
     if (task._state === ENDED) return false;
     const extra = task._extra;
     if (extra.kill === null) {
+      if ((task._flags & AWAITED) === 0) this.#await(task);
       extra.kill = new Kill(task, options.reason, grace);
       extra.kill.forced = force;
       for (let ending = task._first; ending !== null; ending = ending._next) {
@@ -553,6 +568,13 @@ export class Scheduler {
       extra.kill.force();
     }
     return true;
+  }
+
+  /** Its end is waited for from now on. */
+  #await(task: Task): void {
+    task._flags |= AWAITED;
+    this.#workers++;
+    if (task._parked?._wait.source === "host") this.#hostWaits++;
   }
 
   /** @internal Tells those that match to end, the newest first. False if there are none. */
@@ -593,13 +615,13 @@ export class Scheduler {
   #countFed(task: Task, source: "host" | "outside" | "either", by: number): void {
     if (source === "outside") this.#outsideWaits += by;
     else if (source === "either") this.#eitherWaits += by;
-    else if ((task._flags & DAEMON) === 0) this.#hostWaits += by;
+    else if ((task._flags & AWAITED) !== 0) this.#hostWaits += by;
   }
 
   /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
   _taskEnded(task: Task): void {
     this.#table.remove(task);
-    if ((task._flags & DAEMON) === 0) this.#workers--;
+    if ((task._flags & AWAITED) !== 0) this.#workers--;
     if (this.#observers.length > 0) {
       this.#unanswered.delete(task);
       this.#notify("taskEnded", task);
@@ -721,6 +743,7 @@ export class Scheduler {
     this.#turning = true;
     try {
       const end = this.#look() + slice;
+      this.#looks = 0;
       let steps = this.#stepsPerLook;
       while (ready.size > 0) {
         const task = ready.shift();
@@ -758,7 +781,9 @@ export class Scheduler {
     const spent = now - before;
     if (spent > this.#timeSlice / 8) this.#stepsPerLook = Math.max(1, this.#stepsPerLook >> 1);
     else if (this.#stepsPerLook < STEPS_PER_LOOK) this.#stepsPerLook *= 2;
-    return now >= end;
+    if (now >= end) return true;
+    // A clock that stands while tasks are ready tells no slice: then so many looks are one.
+    return this.#clock.jump !== undefined && end < Infinity && ++this.#looks >= LOOKS_PER_SLICE;
   }
 
   #look(): number {
@@ -906,7 +931,7 @@ export class Scheduler {
 
   /** Nothing can go on. Where a locator can say at which lines, that is waited for. */
   #meetDeadlock(): void {
-    const tasks = this.#table.list().filter((task) => !task.daemon);
+    const tasks = this.#table.list().filter((task) => (task._flags & AWAITED) !== 0);
     const { locator } = registered;
     const told = tasks.every((task) => task._extras?.kill);
     if (locator === undefined || locator.refusal !== undefined || told) {
@@ -924,7 +949,7 @@ export class Scheduler {
   }
 
   #breakDeadlock(standings?: Standing[]): void {
-    const tasks = this.#table.list().filter((task) => !task.daemon);
+    const tasks = this.#table.list().filter((task) => (task._flags & AWAITED) !== 0);
     const error = deadlockOf(tasks, standings);
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
     for (const task of tasks) {

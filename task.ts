@@ -56,6 +56,8 @@ const PENDING = 16;
 export const OBSERVED = 32;
 /** The coroutine on top is no generator: its methods have to be looked up. */
 const FOREIGN = 64;
+/** Its end is waited for: it is no daemon, or one that has been told to end. */
+export const AWAITED = 128;
 
 const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 

@@ -247,3 +247,50 @@ Deno.test("a long chain of joins is no ring, and costs no time to see that", () 
     yield* last;
   });
 });
+
+Deno.test("a daemon that has been told to end, and cannot, is a deadlock like any other task", async () => {
+  const log: string[] = [];
+  const error = await assertRejects(
+    () =>
+      virtual().run(function* () {
+        yield* spawn(function* () {
+          try {
+            yield* shield(new Forget());
+          } finally {
+            log.push("cleaned up");
+          }
+        }, { name: "stubborn", daemon: true });
+        yield;
+        log.push("main is done");
+      }),
+    DeadlockError,
+    "godot",
+  );
+  assertEquals(error.tasks.map(({ name }) => name), ["stubborn"]);
+  assertEquals(log, ["main is done", "cleaned up"]);
+});
+
+Deno.test("the cleanup of a daemon may wait for the host when nothing else is left", async () => {
+  const log: string[] = [];
+  await new Scheduler().run(function* () {
+    yield* spawn(function* () {
+      try {
+        yield* sleep(Infinity);
+      } finally {
+        yield* new FromHost();
+        log.push("cleaned up");
+      }
+    }, { daemon: true });
+    yield;
+  });
+  assertEquals(log, ["cleaned up"]);
+});
+
+/** A call that a callback of the host ends. */
+class FromHost extends SystemCall<void> {
+  handle(task: Task, scheduler: Scheduler) {
+    const parked = scheduler.park(task, { reason: "the host", source: "host" });
+    setTimeout(() => scheduler.resume(parked), 1);
+    return parked;
+  }
+}

@@ -177,3 +177,15 @@ Deno.test("a task that only ever waits for no time at all does not keep the host
   });
   assertEquals([hostTurns, loops < 100_000], [1, true]);
 });
+
+Deno.test("on a clock that stands, tasks that are always ready do not starve the host either", async () => {
+  const scheduler = new Scheduler({ clock: new VirtualClock() });
+  await scheduler.run(function* () {
+    const busy = yield* spawn(function* () {
+      for (;;) yield;
+    });
+    yield* until(new Promise((resolve) => setTimeout(resolve, 1)));
+    yield* kill(busy);
+  });
+  assertEquals(scheduler.now(), 0);
+});

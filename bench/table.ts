@@ -34,13 +34,19 @@ const files = [...Deno.readDirSync(here)].map(({ name }) => name)
   .sort();
 if (files.length === 0) throw new Error(`No benchmark is called ${wanted.join(" or ")}`);
 
+/** What a benchmark has printed in its last run. */
+const notes = new Map<string, string>();
+
 async function runOnce(file: string): Promise<Bench[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bench", "-A", "--json", file],
     cwd: here,
   }).output();
   if (!success) throw new Error(`${file} failed: ${new TextDecoder().decode(stderr)}`);
-  return JSON.parse(new TextDecoder().decode(stdout)).benches;
+  // Some print figures of their own, before the report.
+  const [, own, report] = /^([^]*?)^(\{[^]*)$/m.exec(new TextDecoder().decode(stdout))!;
+  if (own!.trim() !== "") notes.set(file, own!.trim());
+  return JSON.parse(report!).benches;
 }
 
 function averageOf(results: Bench["results"]): number {
@@ -93,3 +99,4 @@ for (const [group, rows] of groups) {
   }
   console.log();
 }
+for (const note of notes.values()) console.log(`${note}\n`);

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Installs the Python peers of the comparison into a folder outside the project, which it prints:
+#   ECHO_PYTHON=$(bench/echo/peers.sh) deno task bench:echo
+set -eu
+folder=${1:-$(mktemp -d)}
+python3 -m venv "$folder" >&2
+"$folder/bin/pip" install --quiet --disable-pip-version-check uvloop tornado >&2
+echo "$folder/bin/python3"

@@ -33,7 +33,6 @@ interface Measured {
   othersShare: number;
   latency: Spread;
   firstReply: Spread;
-  oldestPing: number;
   unanswered: number;
   connectMs: number;
 }
@@ -255,7 +254,7 @@ for (const { server, connections, bytes, rounds } of results) {
     figure(of(({ latency }) => latency.p50)),
     figure(of(({ latency }) => latency.p99)),
     figure(of(({ latency }) => latency.p999)),
-    figure(of(({ latency, oldestPing }) => Math.max(latency.max, oldestPing))),
+    figure(of(({ latency }) => latency.max)),
     ratio(({ latency }) => latency.p99),
     figure(of(({ firstReply }) => firstReply.max)) + (starved > 0 ? ` (${starved} none)` : ""),
     of(({ loadShare }) => loadShare).toFixed(2),

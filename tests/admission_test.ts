@@ -1,0 +1,101 @@
+import { assert, assertEquals } from "@std/assert";
+import { Admission } from "../_admission.ts";
+import { type Client, RuntimeModel } from "./_runtime_model.ts";
+
+const MS = 1000;
+
+/** A host with an echo server, through an admission or without. */
+function serve(
+  clients: number,
+  admitted = true,
+): { host: RuntimeModel; admission: Admission; putOff: () => number } {
+  const host = new RuntimeModel(clients);
+  const admission = new Admission(host);
+  const read = (client: Client) => admitted ? admission.request(client) : client.start();
+  host.readEnded = (client) => {
+    if (admitted) admission.completed();
+    host.soon(() => client.reply(() => host.soon(() => read(client))));
+  };
+  for (const client of host.clients) read(client);
+  host.run(0);
+  return { host, admission, putOff: () => host.clients.filter(({ isPutOff }) => isPutOff).length };
+}
+
+/** The fewest and the most replies that a client has got. */
+function spread({ clients }: RuntimeModel): [number, number] {
+  const replies = clients.map((client) => client.replies);
+  return [Math.min(...replies), Math.max(...replies)];
+}
+
+Deno.test("a plain loop passes over all but 128 of those that speak at once; with an admission each has its turn", () => {
+  for (const clients of [200, 500, 2000]) {
+    const plain = serve(clients, false).host;
+    plain.allSend();
+    plain.run(200 * MS);
+    const { host } = serve(clients);
+    host.allSend();
+    host.run(200 * MS);
+    const [least, most] = spread(host);
+    assertEquals(spread(plain)[0], 0);
+    assert(least > 0 && most - least <= 2, `${clients} clients got from ${least} to ${most} replies`);
+  }
+});
+
+Deno.test("where all of a turn's reads end in it, each is admitted when it is asked for", () => {
+  const { host, admission } = serve(100);
+  let putOff = 0;
+  const request = admission.request.bind(admission);
+  admission.request = (read) => {
+    request(read);
+    if (read.isPutOff) putOff++;
+  };
+  host.allSend();
+  host.run(50 * MS);
+  assertEquals(putOff, 0);
+  assert(spread(host)[0] > 10);
+});
+
+Deno.test("when those who speak fall silent, all reads are soon before the host, and no timer is left", () => {
+  const { host, putOff } = serve(1000);
+  host.allSend();
+  host.run(30 * MS);
+  assert(putOff() > 0);
+  for (const client of host.clients) client.silent = true;
+  host.run(host.now + 30 * MS);
+  assertEquals(host.clients.filter(({ isReading }) => !isReading).length, 0);
+  assertEquals([putOff(), host.hasTimer], [0, false]);
+});
+
+Deno.test("one that speaks now and then among many that have fallen silent is heard", () => {
+  const { host } = serve(1000);
+  host.allSend();
+  host.run(30 * MS);
+  const [one, ...others] = host.clients;
+  for (const client of others) client.silent = true;
+  host.run(host.now + 30 * MS);
+  const before = one!.replies;
+  host.run(host.now + 1 * MS);
+  assert(one!.replies - before > 10);
+});
+
+Deno.test("a read that is put off is started at once when it must not wait, and once only", () => {
+  const { host, admission, putOff } = serve(300);
+  host.allSend();
+  host.run(20 * MS);
+  const started: Client[] = [];
+  for (const client of host.clients) {
+    const start = client.start.bind(client);
+    client.start = () => {
+      started.push(client);
+      start();
+    };
+  }
+  const waiting = host.clients.filter(({ isPutOff }) => isPutOff);
+  assert(waiting.length > 0);
+  for (const client of host.clients) {
+    client.silent = true;
+    admission.hurry(client);
+  }
+  assertEquals(started, waiting);
+  assertEquals([putOff(), host.hasTimer], [0, false]);
+});

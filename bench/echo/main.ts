@@ -97,6 +97,7 @@ async function serversIn(folder: string): Promise<Server[]> {
     ready ? [python, `${HERE}/peers.py`, kind] : "not installed: see bench/echo/peers.sh";
   return [
     { name: "raw", command: [...deno, `${HERE}/raw.ts`] },
+    { name: "raw-keep", command: [...deno, `${HERE}/raw_keep.ts`] },
     { name: "genos", command: [...deno, `${HERE}/genos.ts`] },
     { name: "deno-net", command: [...deno, `${HERE}/net.mjs`] },
     { name: "node-net", command: node ? ["node", `${HERE}/net.mjs`] : "there is no node" },

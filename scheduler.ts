@@ -59,6 +59,13 @@ const STEPS_PER_LOOK = 64;
 /** The looks after which the host has its turn where time stands still: thousands of steps, a few ms. */
 const LOOKS_PER_SLICE = 512;
 
+/** So many turns without a sign of the host are suspicious; where time stands still, so many are too many. */
+const TURNS = 64;
+const MANY_TURNS = 4096;
+
+/** The parts of a slice. */
+const PARTS = 8;
+
 /** Coroutines that start at once may do so one in the other, so far; then the native stack has to be thought of. */
 const MOST_NESTED = 100;
 
@@ -109,8 +116,13 @@ export class Scheduler {
   #lastLook = 0;
   #lastExact = 0;
   #stepsPerLook = 1;
-  /** How many looks there were in this drain. */
+  /** How many looks there were in this slice. */
   #looks = 0;
+  /** How many turns there were since the host is known to have had its own, and since when that is suspicious. */
+  #turns = 0;
+  #suspectedAt = 0;
+  /** When the slice is over; -1: it has not begun. */
+  #sliceEnd = -1;
 
   /** Those for whom the loop turns: runs, main loops, kills from outside. */
   readonly #drivers = new Set<Driver>();
@@ -139,6 +151,10 @@ export class Scheduler {
   readonly #turn: () => void = () => {
     this.#coming = false;
     if (this.#isDriven()) this.#takeTurn();
+  };
+  readonly #goOn: () => void = () => {
+    this.#coming = false;
+    if (this.#isDriven()) this.#runSlice();
   };
   readonly #ring: () => void = () => {
     this.#alarm = undefined;
@@ -314,7 +330,8 @@ export class Scheduler {
     try {
       for (;;) {
         this.#ringDue();
-        if (!this.#drain(this.#timeSlice)) continue;
+        this.#sliceEnd = -1;
+        if (!this.#drain(Infinity)) continue;
         this.#tellUnheard();
         if (settlement !== undefined) break;
         if (this.#ready.size > 0) continue;
@@ -724,26 +741,58 @@ export class Scheduler {
 
   #takeTurn(): void {
     this.#ringDue();
-    if (this.#drain(this.#timeSlice)) {
+    this.#sliceEnd = -1;
+    if (++this.#turns > TURNS && this.#isHostStarving()) this.#giveHostItsTurn();
+    else this.#runSlice();
+  }
+
+  /**
+   * Tasks that always wait, but for promises that are resolved already, come back in microtasks, and keep the host out
+   * though the queue is empty again and again. Whether it had its turn meanwhile, it is to tell itself.
+   */
+  #isHostStarving(): boolean {
+    const now = this.#clock.now();
+    if (this.#turns === TURNS + 1) {
+      this.#suspectedAt = now;
+      later(() => this.#turns = 0);
+    }
+    return now - this.#suspectedAt >= this.#timeSlice || this.#turns >= MANY_TURNS;
+  }
+
+  /** Between its parts promises are told: what a task has begun in this slice may be done already. */
+  #runSlice(): void {
+    if (this.#drain(this.#timeSlice / PARTS)) {
       this.#afterDrain();
+    } else if (this.#lastExact < this.#sliceEnd && this.#looks < LOOKS_PER_SLICE) {
+      this.#coming = true;
+      queueMicrotask(this.#goOn);
     } else {
-      this.#coming = this.#inHostTurn = true;
-      hostTurn(() => {
-        this.#inHostTurn = false;
-        this.#tellUnheard();
-        this.#turn();
-      });
+      this.#giveHostItsTurn();
     }
   }
 
-  /** Runs what is ready, in order. False if the slice was over before all was done. */
-  #drain(slice: number): boolean {
+  #giveHostItsTurn(): void {
+    this.#coming = this.#inHostTurn = true;
+    hostTurn(() => {
+      this.#inHostTurn = false;
+      this.#turns = 0;
+      this.#tellUnheard();
+      this.#turn();
+    });
+  }
+
+  /** Runs what is ready, in order. False if the slice, or so much of it, was over before all was done. */
+  #drain(part: number): boolean {
     const ready = this.#ready;
     const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
     this.#turning = true;
     try {
-      const end = this.#look() + slice;
-      this.#looks = 0;
+      const now = this.#look();
+      if (this.#sliceEnd < 0) {
+        this.#sliceEnd = now + this.#timeSlice;
+        this.#looks = 0;
+      }
+      const end = Math.min(now + part, this.#sliceEnd);
       let steps = this.#stepsPerLook;
       while (ready.size > 0) {
         const task = ready.shift();
@@ -897,6 +946,7 @@ export class Scheduler {
   /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
   _turnAlone(): void {
     this.#ringDue();
+    this.#sliceEnd = Infinity;
     this.#drain(Infinity);
     this.#tellUnheard();
   }

@@ -42,6 +42,22 @@ Deno.test("beside tasks that are always ready, a socket is answered and a host t
   listener.close();
 });
 
+Deno.test("beside a task that is always ready, a promise is heard of before the slice is over", async () => {
+  let looks = 0;
+  const clock = { now: () => looks++, setAlarm: () => undefined, clearAlarm() {} };
+  const log: string[] = [];
+  await new Scheduler({ clock, timeSlice: 1000 }).run(function* () {
+    const busy = yield* spawn(function* () {
+      for (;;) yield;
+    });
+    setImmediate(() => log.push("the host's turn"));
+    for (let i = 1; i <= 3; i++) log.push(`promise ${yield* until(Promise.resolve(i))}`);
+    yield* kill(busy);
+    yield* until(new Promise<void>((resolve) => setImmediate(resolve)));
+  });
+  assertEquals(log, ["promise 1", "promise 2", "promise 3", "the host's turn"]);
+});
+
 Deno.test("two tasks that bounce a token for ever starve neither a third nor the loop's end", async () => {
   const scheduler = new Scheduler();
   const log: string[] = [];
@@ -188,4 +204,15 @@ Deno.test("on a clock that stands, tasks that are always ready do not starve the
     yield* kill(busy);
   });
   assertEquals(scheduler.now(), 0);
+});
+
+Deno.test("a task that waits only for promises that are resolved already does not keep the host from its turn", async () => {
+  for (const clock of [undefined, new VirtualClock()]) {
+    let over = false;
+    setTimeout(() => over = true, 1);
+    await new Scheduler(clock === undefined ? {} : { clock }).run(function* () {
+      while (!over) yield* until(Promise.resolve());
+    });
+    assert(over);
+  }
 });

@@ -35,6 +35,7 @@ class Choice extends Parked implements Wait, Choosing {
   /** The names of the cases that are parked, by their tokens. */
   readonly #parked = new Map<Parked, string>();
   readonly #scheduler: Scheduler;
+  readonly #select: Select<unknown>;
   /** The name of the case that is being tried. */
   trying = "";
   /** Known when all cases are parked, and not changed then: the scheduler counts by it. */
@@ -42,9 +43,10 @@ class Choice extends Parked implements Wait, Choosing {
   /** A case that was resumed while the next ones were tried. */
   won: { name: string; value: unknown; failed: boolean } | undefined;
 
-  constructor(scheduler: Scheduler) {
+  constructor(scheduler: Scheduler, select: Select<unknown>) {
     super();
     this.#scheduler = scheduler;
+    this.#select = select;
   }
 
   get reason(): string {
@@ -75,7 +77,10 @@ class Choice extends Parked implements Wait, Choosing {
       this.won = { name, value, failed };
       return true;
     }
-    return failed ? this.#scheduler.fail(this, value) : this.#scheduler.resume(this, { name, value });
+    if (failed) this.#scheduler.fail(this, value);
+    else this.#scheduler.resume(this, this.#select.answer(name, value));
+    this.#select.decided();
+    return true;
   }
 
   /** Takes the cases out of their lines. */
@@ -94,10 +99,10 @@ class Choice extends Parked implements Wait, Choosing {
   }
 }
 
-class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
+class Select<R> extends SystemCall<R> {
   readonly #cases: [string, Trap][];
 
-  constructor(cases: C) {
+  constructor(cases: SelectCases) {
     super();
     if (typeof cases !== "object" || cases === null) {
       throw new TypeError(`Cannot select from ${describe(cases)}: a record of cases is wanted`);
@@ -110,18 +115,27 @@ class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
     return false;
   }
 
-  handle(task: Task, scheduler: Scheduler): Selected<C> | Parked {
-    const choice = new Choice(scheduler);
+  /** What it gives for a case that went on. */
+  answer(name: string, value: unknown): R {
+    return { name, value } as R;
+  }
+
+  /** Called when it has waited, and one of the cases has gone on. */
+  decided(): void {}
+
+  handle(task: Task, scheduler: Scheduler): R | Parked {
+    const choice = new Choice(scheduler, this);
     task._parked = choice; // for a case that is resumed while the next is tried
     try {
-      return this.#try(choice, task, scheduler) ?? scheduler.park(task, choice);
+      const went = this.#try(choice, task, scheduler);
+      return went === undefined ? scheduler.park(task, choice) : went.answer;
     } finally {
       if (task._parked === choice && choice._task === null) task._parked = null;
     }
   }
 
   /** Tries the cases in turn; undefined if all of them wait. */
-  #try(choice: Choice, task: Task, scheduler: Scheduler): Selected<C> | undefined {
+  #try(choice: Choice, task: Task, scheduler: Scheduler): { answer: R } | undefined {
     for (const [name, trap] of this.#cases) {
       let result: unknown;
       choice.trying = name;
@@ -135,26 +149,53 @@ class Select<C extends SelectCases> extends SystemCall<Selected<C>> {
         scheduler._choosing = null;
       }
       if (choice.won?.failed) throw choice.won.value;
-      if (choice.won !== undefined) return { name: choice.won.name, value: choice.won.value } as Selected<C>;
+      if (choice.won !== undefined) return { answer: this.answer(choice.won.name, choice.won.value) };
       if (result instanceof Parked) continue;
       choice.cancel();
-      return { name, value: result } as Selected<C>;
+      return { answer: this.answer(name, result) };
     }
     choice.close();
     return undefined;
   }
 }
 
+/** A select that gives the bare value, and says when it is decided. */
+export class FirstOf<T> extends Select<T> {
+  readonly #decided: () => void;
+
+  constructor(waits: readonly SelectCase[], decided: () => void = () => {}) {
+    super(Object.fromEntries(waits.entries()));
+    this.#decided = decided;
+  }
+
+  override answer(_name: string, value: unknown): T {
+    return value as T;
+  }
+
+  override decided(): void {
+    this.#decided();
+  }
+}
+
+/** Whether it can be a case of a select. */
+export function isSingleWait(value: unknown): value is SelectCase {
+  if (value instanceof SystemCall) return value._isSingle;
+  return value instanceof Task || value instanceof Future || isPromise(value);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  if (typeof (value as Partial<Operation<unknown>> | null)?.[Symbol.iterator] === "function") return false;
+  return typeof (value as PromiseLike<unknown> | null)?.then === "function";
+}
+
 /** The request of a case, if it is a single wait. */
 function trapOf(name: string, operation: SelectCase): Trap {
-  const isSingle = operation instanceof SystemCall && operation._isSingle ||
-    operation instanceof Task || operation instanceof Future;
-  if (isSingle) return operation as unknown as Trap;
-  const isOperation =
-    typeof (operation as Partial<Operation<unknown>> | null)?.[Symbol.iterator] === "function";
-  if (!isOperation && typeof (operation as PromiseLike<unknown> | null)?.then === "function") {
-    return until(operation as PromiseLike<unknown>) as unknown as Trap;
+  if (isPromise(operation)) {
+    // It may lose before it is waited for at all: its rejection is then nobody's, but not unhandled.
+    if (operation instanceof Promise) operation.catch(() => {});
+    return until(operation) as unknown as Trap;
   }
+  if (isSingleWait(operation)) return operation as unknown as Trap;
   throw new TypeError(
     `Cannot select ${name}: ${
       describe(operation)
@@ -166,7 +207,7 @@ function trapOf(name: string, operation: SelectCase): Trap {
 /**
  * Waits for the first of several things that can go on, in the order of the record, and only that one: the others take
  * nothing. The cases are single waits: system calls, tasks, futures, promises, and what waits in queues, channels, locks,
- * events and sockets.
+ * events and sockets. A `send` to a socket that loses may have begun: what it has sent, it has sent.
  *
  * @param cases The cases by name.
  * @returns A system call that gives the name and the value of the case that went on.
@@ -183,5 +224,5 @@ function trapOf(name: string, operation: SelectCase): Trap {
  * ```
  */
 export function select<const C extends SelectCases>(cases: C): SystemCall<Selected<C>> {
-  return new Select(cases);
+  return new Select<Selected<C>>(cases);
 }

@@ -12,12 +12,15 @@
  */
 
 import { Children } from "./_children.ts";
+import { FirstOf, isSingleWait, type SelectCase } from "./_select.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
 import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_operation.ts";
 import type { Operation, Work, Yieldable } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
+import { Future } from "./future.ts";
 import type { Scheduler, TaskOptions } from "./scheduler.ts";
+import { ENDED, processor } from "./_processor.ts";
 import { SystemCall } from "./syscalls.ts";
 import { EndCallback, type Outcome, type Owner, Task } from "./task.ts";
 
@@ -191,6 +194,18 @@ export class Group extends Boundary implements Owner, TaskGroup {
     this.closing = true;
     this.#reason = reason;
     if (this.#body === undefined && !this.fired) this.owner._fire(this);
+    this.#tellChildren(false);
+  }
+
+  /** Its owner is let go as it stands: the children end without it, and belong to its run. */
+  override abandoned(error: unknown): void {
+    this.closing = this.#ended = true;
+    this.#reason = error;
+    const { run } = this;
+    for (const child of this.children.list()) {
+      child._owner = run;
+      run?._taskStarted(child);
+    }
     this.#tellChildren(false);
   }
 
@@ -388,6 +403,12 @@ function worksOf(awaitables: Awaitables, verb: string): Work<unknown>[] {
   if (typeof awaitables !== "object" || awaitables === null) {
     throw new TypeError(`Cannot ${verb} ${describe(awaitables)}: a list or a record is wanted`);
   }
+  const prototype: unknown = Object.getPrototypeOf(awaitables);
+  if (!Array.isArray(awaitables) && prototype !== Object.prototype && prototype !== null) {
+    throw new TypeError(
+      `Cannot ${verb} ${describe(awaitables)}: a list or a record is wanted; did you forget the brackets?`,
+    );
+  }
   const items = Array.isArray(awaitables) ? awaitables as readonly Awaitable[] : Object.values(awaitables);
   return items.map((item: Awaitable) => workOf(item, verb));
 }
@@ -419,6 +440,7 @@ function* runItems(
   for (const item of items) {
     if (free === 0) yield* new Slot(line);
     else free--;
+    if ((group as Group).closing) break; // one has failed
     const task = group.spawn(item);
     task._whenEnded(
       new EndCallback(() => {
@@ -532,23 +554,39 @@ export function settle<const A extends Awaitables>(
   checkConcurrency(options.concurrency);
   const works = worksOf(awaitables, "settle");
   const names = namesOf(awaitables);
-  const body = (group: TaskGroup) => outcomesOf<OutcomesOf<A>>(group, works, names, options.concurrency);
+  const items = Object.values(awaitables) as Awaitable[];
+  const body = (group: TaskGroup) =>
+    outcomesOf<OutcomesOf<A>>(group, works, items, names, options.concurrency);
   return new GroupCall(body, (_group, child) => child._heard = true);
 }
 
 function* outcomesOf<R>(
   group: TaskGroup,
   works: Work<unknown>[],
+  items: Awaitable[],
   names: string[] | undefined,
   concurrency: number | undefined,
 ): Generator<Yieldable, R> {
   const tasks = yield* runItems(group, works, concurrency);
-  return inShape(names, tasks.map((task) => task.outcome)) as R;
+  return inShape(names, tasks.map((task, i) => outcomeOf(items[i], task))) as R;
+}
+
+/** How an item ended, which was run by `task`, or waited for. */
+function outcomeOf(item: unknown, task: Task): Outcome<unknown> {
+  const outcome = task.outcome!;
+  if (item instanceof Task) return item.outcome!;
+  if (item instanceof Future && item.cancelled()) {
+    return { kind: "killed", reason: (item.exception() as JoinError).cause };
+  }
+  return outcome;
 }
 
 /**
  * Waits for the first to end, whether it returned or failed. The others are cancelled, and their cleanup awaited, before
  * the result comes. A task, future or promise that loses is no longer waited for, but not touched.
+ *
+ * Of single waits, such as `socket.recv()`, `queue.get()` and `sleep(ms)`, the losers take nothing: see {@linkcode select}.
+ * What a coroutine has taken before it loses, it has taken.
  *
  * @param awaitables A list or a record; not empty.
  * @returns An operation that gives the value of the first, or throws its error.
@@ -572,31 +610,54 @@ function* outcomesOf<R>(
 export function race<const A extends Awaitables>(awaitables: A): Operation<AnyValueOf<A>> {
   const works = worksOf(awaitables, "race");
   if (works.length === 0) throw new TypeError("Cannot race nothing: nobody would ever win");
-  return new Race<AnyValueOf<A>>(works);
+  const items = Object.values(awaitables) as Awaitable[];
+  const waits = items.filter(isSingleWait);
+  if (waits.length === items.length) return new FirstOf<AnyValueOf<A>>(waits);
+  // The single waits run as one, in the place of the first of them.
+  const first = items.findIndex(isSingleWait);
+  const others = works.filter((_, i) => i === first || !isSingleWait(items[i]));
+  return new Race<AnyValueOf<A>>(others, first, waits);
 }
 
-/** The call of a race. */
+/**
+ * The call of a race of coroutines, and perhaps of single waits. Two of these could both have taken something before either
+ * is told that it has lost: so they are the cases of one `select`, and that has won when it is decided, not when its task
+ * comes to run.
+ */
 class Race<T> extends GroupCall<T> {
   winner: Task | undefined;
 
-  constructor(works: Work<unknown>[]) {
-    super((group) => this.#run(group, works), (group, child) => this.#childEnded(group, child));
+  constructor(works: Work<unknown>[], first: number, waits: SelectCase[]) {
+    super(
+      (group) => this.#run(group as Group, works, first, waits),
+      (group, child) => this.#childEnded(group, child),
+    );
   }
 
-  *#run(group: TaskGroup, works: Work<unknown>[]): Generator<Yieldable, T> {
+  *#run(group: Group, works: Work<unknown>[], first: number, waits: SelectCase[]): Generator<Yieldable, T> {
     this.winner = undefined;
-    for (const work of works) group.spawn(work);
+    for (const [i, work] of works.entries()) {
+      if (i !== first) {
+        group.spawn(work);
+      } else {
+        const child: Task = group.spawn(new FirstOf(waits, () => this.#decide(group, child)));
+      }
+    }
     yield* new GroupEnd(group);
     return this.winner!._result() as T;
   }
 
+  /** It has won, if it is the first. */
+  #decide(group: Group, child: Task): void {
+    if (this.winner !== undefined) return;
+    this.winner = child;
+    child._heard = true;
+    group.cancelChildren(new Error("another was first"));
+  }
+
   #childEnded(group: Group, child: Task): boolean {
-    if (this.winner === undefined) {
-      this.winner = child;
-      child._heard = true;
-      group.cancelChildren(new Error("another was first"));
-      return true;
-    }
+    this.#decide(group, child);
+    if (this.winner === child) return true;
     return !child._dying; // it ended by itself, too late: its error, if it has one, is nobody's
   }
 }
@@ -623,6 +684,9 @@ class Completions<T> implements AsCompleted<T> {
   /** Those that have not been given to anybody yet. */
   #left: number;
 
+  /** With whose end nobody is left to ask for the rest: who has made it, or else who asks first. */
+  #owner: Task | null = processor.task;
+
   constructor(items: Work<unknown>[]) {
     this.#items = items;
     this.#left = items.length;
@@ -646,8 +710,8 @@ class Completions<T> implements AsCompleted<T> {
     this.#started = true;
     const tasks = this.#items.map((item) => scheduler.spawn(item));
     for (const child of tasks) child._whenEnded(new EndCallback(() => this.#arrived(child)));
-    // Nobody is left to ask for the rest when the task that has started them has ended.
-    (task._extra.atEnd ??= []).push(() => {
+    const owner = this.#owner === null || this.#owner._state === ENDED ? task : this.#owner;
+    (owner._extra.atEnd ??= []).push(() => {
       for (const child of tasks.reverse()) {
         scheduler._tell(child, { reason: new Error("nobody waits for it any more") });
       }
@@ -693,7 +757,7 @@ class NextCompletion<T> extends SystemCall<IteratorResult<T, undefined>> {
 
 /**
  * Goes through a list in the order in which its members end; those that are done already come first, in the order of the
- * list. What has to be run is started by the first `next()`, and told to end when the task that called that has ended.
+ * list. What has to be run is started by the first `next()`, and told to end when the task that called this has ended.
  *
  * @param awaitables A list or a record.
  * @returns An object whose `next()` waits for the next to end.

@@ -374,6 +374,64 @@ Deno.test("a queue between the children of a group that fails keeps what was not
   ]);
 });
 
+Deno.test("all with a limit starts nothing more once one has failed", () => {
+  const log: string[] = [];
+  virtual().runSync(function* () {
+    const items = [
+      failing("boom", 1),
+      ...[1, 2, 3].map((i) =>
+        function* () {
+          log.push(`start ${i}`);
+          yield* sleep(10);
+        }
+      ),
+    ];
+    try {
+      yield* all(items, { concurrency: 2 });
+    } catch (error) {
+      log.push((error as Error).message);
+    }
+  });
+  assertEquals(log, ["start 1", "boom"]);
+});
+
+Deno.test("settle tells of a task that was killed, and of a future that was cancelled, what became of them", () => {
+  const outcomes = virtual().runSync(function* () {
+    const task = yield* spawn(sleep(1000));
+    yield;
+    yield* kill(task, { reason: "enough" });
+    const future = new Future<void>();
+    future.cancel("not wanted");
+    return yield* settle([task, future]);
+  });
+  assertEquals(outcomes, [{ kind: "killed", reason: "enough" }, { kind: "killed", reason: "not wanted" }]);
+});
+
+Deno.test("what asCompleted has started lives as long as the task that made it, whoever asks for the next", () => {
+  const values = virtual().runSync(function* () {
+    const completed = asCompleted([1, 20].map((ms) =>
+      function* () {
+        yield* sleep(ms);
+        return ms;
+      }
+    ));
+    const values: unknown[] = [];
+    for (let i = 0; i < 2; i++) values.push((yield* yield* spawn(completed.next())).value);
+    return values;
+  });
+  assertEquals(values, [1, 20]);
+});
+
+Deno.test("what is neither a list nor a record is refused", () => {
+  const work = function* () {};
+  for (const wrong of [work(), Promise.resolve(1), new Set([work]), new Map(), work, "text", null]) {
+    // deno-lint-ignore no-explicit-any -- bad input is what it is about
+    for (const call of [all, settle, race, asCompleted] as any[]) {
+      assertThrows(() => call(wrong), TypeError, "a list or a record is wanted");
+    }
+  }
+});
+
 Deno.test("two thousand children at once are no trouble", () => {
   let ended = 0;
   const scheduler = virtual();
@@ -519,6 +577,51 @@ Deno.test("race: a cleanup that fails is not lost; a loser that fails by itself,
     failing("too late", 5),
   ]));
   assertEquals(told, ["too late"]);
+});
+
+Deno.test("race of single waits: the losers have taken nothing, though all could go on in the same turn", () => {
+  const log: unknown[] = [];
+  const [a, b] = [new Queue<string>(), new Queue<string>()];
+  virtual().runSync(function* () {
+    yield* spawn(function* () {
+      yield;
+      a.tryPut("a");
+      b.tryPut("b");
+    });
+    log.push(yield* race([a.get(), b.get()]), a.size, b.size);
+    b.tryPut("c");
+    log.push(yield* race({ a: a.get(), b: b.get(), time: sleep(10) }), b.size);
+    yield* spawn(function* () {
+      yield* sleep(5);
+      a.tryPut("late");
+    });
+    log.push(yield* race([sleep(5), a.get()]));
+    yield;
+    log.push(a.size);
+  });
+  assertEquals(log, ["a", 0, 1, "b", 1, undefined, 1]);
+});
+
+Deno.test("race of a single wait and a coroutine: who is handed something first has won", () => {
+  const log: unknown[] = [];
+  const queue = new Queue<string>();
+  virtual().runSync(function* () {
+    yield* spawn(function* () {
+      yield* sleep(5);
+      queue.tryPut("item");
+    });
+    const slow = function* () {
+      try {
+        yield* sleep(5);
+        return "slow";
+      } finally {
+        log.push("cleaned up");
+      }
+    };
+    log.push(yield* race([slow, queue.get(), sleep(60)]), queue.size);
+    log.push(yield* race([slow, queue.get()]));
+  });
+  assertEquals(log, ["cleaned up", "item", 0, "cleaned up", "slow"]);
 });
 
 Deno.test("asCompleted gives them as they end, those that are done already in the order of the list", () => {

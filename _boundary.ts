@@ -86,6 +86,11 @@ export abstract class Boundary extends Frame {
   /** Its timer, if it has one, is not wanted any more. */
   disarm(): void {}
 
+  /** Its task is let go as it stands, and will never leave through it. */
+  abandoned(_error: unknown): void {
+    this.disarm();
+  }
+
   /** Called when it is delivered. */
   cancelling(): void {}
 

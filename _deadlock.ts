@@ -11,7 +11,7 @@ import { framesOf, lineOf, registered, type Standing } from "./_frames.ts";
 import { printable, tableOf } from "./_table.ts";
 import { DeadlockError } from "./errors.ts";
 import type { TaskInfo } from "./scheduler.ts";
-import type { Task } from "./task.ts";
+import { EndCallback, type Task } from "./task.ts";
 
 /** Of how many tasks, and how far down, the report says where they stand. */
 export const LOOK = { tasks: 32, frames: 16 };
@@ -54,7 +54,7 @@ export function deadlockOf(tasks: Task[], standings: Standing[] = []): DeadlockE
  */
 export function refuseRing(task: Task, target: Task): void {
   if (task !== target && target._parked === null) return; // it waits for nobody
-  const isWaitedFor = task === target || task._first !== null || task._owner?.joins || task._extras?.held;
+  const isWaitedFor = task === target || hasJoiners(task) || task._owner?.joins || task._extras?.held;
   if (!isWaitedFor) return;
   const ring = ringOf(task, target);
   if (ring === undefined) return;
@@ -64,6 +64,15 @@ export function refuseRing(task: Task, target: Task): void {
     ring.map(infoOf),
     new Map(ring.map((member) => [member.tid, framesOf(member, LOOK.frames, undefined)])),
   );
+}
+
+function hasJoiners(task: Task): boolean {
+  for (let waiter = task._first; waiter !== null; waiter = waiter._next) {
+    // In a chain of a thousand futures of coroutines, each would else look through all the others.
+    if (!(waiter instanceof EndCallback)) return true;
+    if (waiter.relay !== null && waiter.relay._first !== null) return true;
+  }
+  return false;
 }
 
 /** The ring of waits that `task` would close by waiting for `target`; one under an armed timeout opens by itself. */
@@ -77,7 +86,7 @@ function ringOf(task: Task, target: Task): Task[] | undefined {
       for (let link = cameFrom.get(task)!; link !== task; link = cameFrom.get(link)!) ring.unshift(link);
       return [task, ...ring];
     }
-    for (const holder of member._parked?._wait.holders?.() ?? []) {
+    for (const holder of member._holders) {
       if (cameFrom.has(holder)) continue;
       cameFrom.set(holder, member);
       open.push(holder);
@@ -98,7 +107,7 @@ export function listWaits(tasks: Task[]): string[] {
     String(task.tid),
     task.name,
     task.waitingFor ?? task.state,
-    [...task._parked?._wait.holders?.() ?? []].map(String).join(", "),
+    task._holders.map(String).join(", "),
   ]);
   return tableOf([["tid", "name", "waits for", "held by"], ...rows]).map((line) => `  ${line}`);
 }

@@ -33,7 +33,7 @@ class FutureWait<T> extends FutureWaiter implements OperationIterator<T>, Waitin
   }
 
   get reason(): string {
-    return this.target._task === undefined ? "a future" : `the future of ${this.target._task}`;
+    return String(this.target);
   }
 
   get source(): "tasks" | "outside" | "either" {
@@ -306,6 +306,11 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
     }).then(onFulfilled, onRejected);
   }
 
+  /** `a future`, or `the future of task 7 "client"`. */
+  toString(): string {
+    return this._task === undefined ? "a future" : `the future of ${this._task}`;
+  }
+
   /** Waits for its result. */
   [Symbol.iterator](): OperationIterator<T> {
     return new FutureWait<T>(this);
@@ -389,7 +394,7 @@ export function coroutine<This, A extends unknown[], T>(
     try {
       const body = () => fn.apply(this, args);
       Object.defineProperty(body, "name", { value: fn.name });
-      Scheduler.current()._start<T>(body, (task) => {
+      Scheduler.current()._start<T>(body, future, (task) => {
         future._task = task;
       }, (task) => {
         const outcome = task.outcome!;

@@ -18,7 +18,7 @@ import { describe, ENTERED, frameOf, type Work } from "./_operation.ts";
 import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import { leaveLine, Parked, type Wait } from "./_parking.ts";
+import { leaveLine, type Line, Parked, type Wait } from "./_parking.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
@@ -250,12 +250,17 @@ export class Scheduler {
   }
 
   /** @internal Starts a task by its first step, without a turn in the ready queue. */
-  _start<T>(target: Work<T>, made: (task: Task) => void, ended: (task: Task) => void): Task<T> {
+  _start<T>(
+    target: Work<T>,
+    relay: Line,
+    made: (task: Task) => void,
+    ended: (task: Task) => void,
+  ): Task<T> {
     const spawner = this.#spawnerHere();
     const task = this.#make(target, undefined, ownerOfChildren(spawner), spawner?.tid);
     task._flags |= OBSERVED;
     made(task as Task);
-    task._whenEnded(new EndCallback(() => ended(task as Task)));
+    task._whenEnded(new EndCallback(() => ended(task as Task), relay));
     if (this.#nesting >= MOST_NESTED) {
       this._enqueue(task as Task);
       return task;
@@ -454,6 +459,9 @@ export class Scheduler {
     if (task._state !== RUNNING || task._scheduler !== this) {
       throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
     }
+    if (typeof wait !== "object" || wait === null) {
+      throw new TypeError(`Cannot park ${task} for ${describe(wait)}: an object with a reason is wanted`);
+    }
     const parked = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
     parked._task = task;
     parked._since = this.#lastLook;
@@ -474,6 +482,7 @@ export class Scheduler {
   resume(parked: Parked, value?: unknown): boolean {
     const task = parked._task;
     if (task === null) return false;
+    if (task._scheduler !== this) return task._scheduler.resume(parked, value);
     if (task._parked !== parked) {
       return (task._parked as unknown as Choosing).resumeCase(parked, value, false);
     }
@@ -495,6 +504,7 @@ export class Scheduler {
   fail(parked: Parked, error: unknown): boolean {
     const task = parked._task;
     if (task === null) return false;
+    if (task._scheduler !== this) return task._scheduler.fail(parked, error);
     if (task._parked !== parked) return (task._parked as unknown as Choosing).resumeCase(parked, error, true);
     this.resume(parked, error);
     task._mode = THROW;

@@ -15,10 +15,11 @@
 import { checkTid, checkTime } from "./_check.ts";
 import { describe, type Operation, type Work } from "./_operation.ts";
 import { Parked, type Wait } from "./_parking.ts";
+import { awaitPromise } from "./_promises.ts";
 import { SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
 import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
-import { awaitPromise, Ender, Killer, Task } from "./task.ts";
+import { Ender, Killer, Task } from "./task.ts";
 
 export { SystemCall } from "./_system_call.ts";
 export { abortable, abortSignal, call, defer, shield, timeout } from "./_scopes.ts";
@@ -204,7 +205,10 @@ export class KillTask extends SystemCall<boolean> {
       if (this.#options.wait !== false) scheduler._refuseRing(task, task);
     }
     if (this.#options.wait === false) return true;
-    return target._awaitEnd(task, new Killer(target));
+    const parked = target._awaitEnd(task, new Killer(target));
+    // Its own scheduler may have nobody who runs it.
+    if (target._scheduler !== scheduler) target._scheduler.kill(target, this.#options);
+    return parked;
   }
 }
 

@@ -25,8 +25,9 @@ import {
 import { TRAP, type Trap } from "./_operation.ts";
 import { CREDIT, ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
 import { SystemCall } from "./_system_call.ts";
-import { leaveLine, Parked, proceed, standIn, type Wait, Waiter, type WaitingOperation } from "./_parking.ts";
+import { leaveLine, type Line, Parked, proceed, standIn, Waiter, type WaitingOperation } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
+import { awaitPromise } from "./_promises.ts";
 import { noteThrow, stitch } from "./_stitch.ts";
 import { titleOf } from "./_frames.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -206,7 +207,22 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
 
   /** What it waits for, in words: `sleep until 1250`, `recv 127.0.0.1:50312`; undefined if it does not wait. */
   get waitingFor(): string | undefined {
-    return this._parked?._wait.reason;
+    if (this._parked === null) return undefined;
+    try {
+      const { reason } = this._parked._wait;
+      return typeof reason === "string" ? reason : describe(reason);
+    } catch (error) {
+      return `something that cannot be told: ${error}`; // somebody else's getter
+    }
+  }
+
+  /** @internal The tasks without which its wait cannot end. */
+  get _holders(): Task[] {
+    try {
+      return [...this._parked?._wait.holders?.() ?? []];
+    } catch {
+      return []; // somebody else's method
+    }
   }
 
   /** How it ended; undefined while it lives. */
@@ -360,7 +376,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
         if ((flags & (MODE | FOREIGN)) === NEXT) {
           result = generatorNext.call(this._top!, value);
         } else if ((flags & MODE) === NEXT) {
-          result = this._top!.next(value);
+          result = plain(this._top!.next(value));
         } else if ((flags & MODE) === THROW && this._top instanceof SystemCall) {
           // A call that is a frame by itself, as in `timeout(10, queue.get())`: a throw that would go through it and no
           // further costs V8 half a microsecond.
@@ -405,9 +421,9 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _interrupt(mode: number, error: unknown): IteratorResult<unknown, unknown> {
     const top = this._top!;
     if (mode !== THROW) {
-      return top.return === undefined ? { done: true, value: undefined } : top.return(undefined);
+      return top.return === undefined ? { done: true, value: undefined } : plain(top.return(undefined));
     }
-    return (this._flags & FOREIGN) === 0 ? generatorThrow.call(top, error) : top.throw(error);
+    return (this._flags & FOREIGN) === 0 ? generatorThrow.call(top, error) : plain(top.throw(error));
   }
 
   /** @internal To the end of the ready queue, where it can be cancelled as if it waited. */
@@ -577,7 +593,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal It would not end: it is taken out of the kernel as it stands. */
   _abandon(error: unknown): void {
     if (this._state === WAITING) this._unpark();
-    for (let b = this._boundary; b !== null; b = b.outer) b.disarm();
+    for (let b = this._boundary; b !== null; b = b.outer) b.abandoned(error);
     noteThrow(this as Task, error); // that is where it did not end
     stitch(this as Task, error);
     this._top = this._stack = this._boundary = null;
@@ -717,6 +733,15 @@ function abort(place: { controller: AbortController | null }, boundary: Boundary
   if (controller !== null) controller.abort(boundary.reason ?? new Cancelled());
 }
 
+/** What a foreign iterator has given, looked at where its errors still are those of its coroutine. */
+function plain(result: IteratorResult<unknown, unknown>): IteratorResult<unknown, unknown> {
+  if ((typeof result !== "object" && typeof result !== "function") || result === null) {
+    throw new TypeError(`Cannot go on: the iterator gave ${describe(result)}, where an object is wanted`);
+  }
+  const { done = false, value } = result;
+  return { done, value } as IteratorResult<unknown, unknown>;
+}
+
 /** A task that waits until another has ended. */
 export class Ender extends Ending {
   // Declared, and set by the constructor, for the reason that `Parked` gives.
@@ -826,26 +851,16 @@ class Join<T> extends Ender implements OperationIterator<T>, WaitingOperation<T>
 /** Code outside tasks that waits for the end of one. */
 export class EndCallback extends Ending {
   readonly ended: () => void;
+  /** Where others may wait for what it passes on. */
+  readonly relay: Line | null;
 
-  constructor(ended: () => void) {
+  constructor(ended: () => void, relay: Line | null = null) {
     super();
     this.ended = ended;
+    this.relay = relay;
   }
 
   get reason(): string {
     return "a callback";
   }
 }
-
-/** Parks the task until the promise is settled. */
-export function awaitPromise(task: Task, promise: PromiseLike<unknown>): Parked {
-  const scheduler = task._scheduler;
-  const parked = scheduler.park(task, PROMISE);
-  promise.then(
-    (value) => scheduler.resume(parked, value),
-    (error) => scheduler.fail(parked, error),
-  );
-  return parked;
-}
-
-const PROMISE: Wait = { reason: "a promise", source: "outside" };

@@ -269,3 +269,40 @@ Deno.test("run gives the default scheduler, whose loop turns by itself", async (
   });
   assertEquals(await task, "started by itself");
 });
+
+Deno.test("an iterator of one's own that gives no object is an error of the coroutine that yielded it, and of no other", async () => {
+  const log: string[] = [];
+  const wrong: (() => unknown)[] = [
+    () => null,
+    () => 5,
+    () => "text",
+    () => ({
+      get done() {
+        throw new Error("a getter");
+      },
+    }),
+  ];
+  await new Scheduler().run(function* () {
+    for (const next of wrong) {
+      const operation = {
+        [Symbol.iterator]: () => ({
+          next,
+          throw(error: unknown): never {
+            throw error;
+          },
+        }),
+      };
+      try {
+        yield operation as unknown as Operation<void>;
+      } catch (error) {
+        log.push((error as Error).message);
+      }
+    }
+  });
+  assertEquals(log, [
+    "Cannot go on: the iterator gave null, where an object is wanted",
+    "Cannot go on: the iterator gave 5, where an object is wanted",
+    'Cannot go on: the iterator gave the string "text", where an object is wanted',
+    "a getter",
+  ]);
+});

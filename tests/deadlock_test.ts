@@ -14,6 +14,7 @@ import {
   type Task,
   timeout,
   until,
+  type Wait,
   waitTask,
 } from "../mod.ts";
 import { VirtualClock } from "../testing.ts";
@@ -294,3 +295,28 @@ class FromHost extends SystemCall<void> {
     return parked;
   }
 }
+
+Deno.test("a wait that cannot say what for is reported all the same", async () => {
+  const waits = [
+    { reason: Symbol("godot") },
+    {
+      get reason(): string {
+        throw new Error("no words");
+      },
+    },
+    {
+      reason: "godot",
+      holders() {
+        throw new Error("nobody knows");
+      },
+    },
+  ];
+  for (const wait of waits) {
+    class Wordless extends SystemCall<void> {
+      handle(task: Task, scheduler: Scheduler) {
+        return scheduler.park(task, wait as unknown as Wait);
+      }
+    }
+    await assertRejects(() => virtual().run(new Wordless()), DeadlockError);
+  }
+});

@@ -324,3 +324,26 @@ Deno.test("waiting for futures can be interrupted at any step", () => {
     yield* delayed();
   });
 });
+
+Deno.test("a chain of ten thousand coroutines, each waiting for the one before, is made in time", () => {
+  const value = new Scheduler().runSync(function* () {
+    const first = new Future<number>();
+    const next = coroutine(function* (before: Future<number>) {
+      return (yield* before) + 1;
+    });
+    let last = first;
+    for (let i = 0; i < 10_000; i++) last = next(last);
+    first.setResult(0);
+    return yield* last;
+  });
+  assertEquals(value, 10_000);
+});
+
+Deno.test("a future says in words what it is", () => {
+  new Scheduler().runSync(function* () {
+    const work = coroutine(function* worker() {
+      yield;
+    });
+    assertEquals([String(new Future()), String(work())], ["a future", 'the future of task 2 "worker"']);
+  });
+});

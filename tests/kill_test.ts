@@ -15,17 +15,19 @@ import {
   KillTask,
   newTask,
   type Parked,
-  type Scheduler,
+  Scheduler,
   shield,
   sleep,
   spawn,
   SystemCall,
   type Task,
+  taskGroup,
   timeout,
   UnkillableError,
   until,
   waitTask,
 } from "../mod.ts";
+import { VirtualClock } from "../testing.ts";
 import {
   type As,
   CountingClock,
@@ -3803,4 +3805,70 @@ Deno.test("waits that are given up leave no trace in those who were waited for",
   });
   assertEquals(server, [2, 1]);
   assertEquals(scheduler.tasks.size, 0);
+});
+
+Deno.test("when a task that cannot be killed is let go, the children of its groups end, and the run waits for them", async () => {
+  const log: string[] = [];
+  const scheduler = new Scheduler({
+    clock: new VirtualClock(),
+    onUnhandledError: (error) => log.push((error as Error).name),
+  });
+  await scheduler.run(function* () {
+    const task = yield* spawn(function* owner() {
+      yield* taskGroup(function* (group) {
+        group.spawn(function* child() {
+          try {
+            yield* sleep(1e5);
+          } finally {
+            yield* sleep(5);
+            log.push("child cleaned up");
+          }
+        });
+        for (;;) {
+          try {
+            yield* sleep(1e6);
+          } finally {
+            continue;
+          }
+        }
+      });
+    });
+    yield* sleep(1);
+    yield* kill(task, { grace: 10 });
+  });
+  assertEquals([...log, scheduler.ps()], ["Error", "UnkillableError", "child cleaned up", []]);
+});
+
+Deno.test("a token is resumed by whichever scheduler is asked", async () => {
+  const scheduler = new Scheduler({ deadlock: "wait" });
+  let token: Parked | undefined;
+  class Wait extends SystemCall<number> {
+    handle(task: Task, scheduler: Scheduler): Parked {
+      return token = scheduler.park(task, { reason: "a number" });
+    }
+  }
+  const value = scheduler.run(new Wait());
+  await Promise.resolve();
+  await Promise.resolve();
+  assertEquals(new Scheduler().resume(token!, 5), true);
+  assertEquals(await value, 5);
+});
+
+Deno.test("a task of a scheduler that nobody runs can be killed from a task of another", async () => {
+  const log: string[] = [];
+  const stopped = new Scheduler();
+  const task = stopped.spawn(function* () {
+    try {
+      yield* sleep(1e6);
+    } finally {
+      yield;
+      log.push("cleaned up");
+    }
+  });
+  await stopped.run(function* () {
+    yield;
+  });
+  assertEquals(task.state, "waiting");
+  assertEquals(await new Scheduler().run(kill(task)), true);
+  assertEquals(log, ["cleaned up"]);
 });

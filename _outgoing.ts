@@ -46,7 +46,7 @@ class SendTurn extends OutgoingTurn {
   proceed(): boolean {
     const { turns, data, offset, length } = this;
     if (offset === length) {
-      if (this.continues) turns.mend();
+      if (this.continues && length > 0) turns.mend();
       return true;
     }
     turns.checkWritable();

@@ -16,6 +16,7 @@ import { Accept, Backlog } from "./_backlog.ts";
 import { checkSize, toBytes } from "./_bytes.ts";
 import { Connect, ConnectAtAllCosts } from "./_connecting.ts";
 import { denoNetwork } from "./_deno_network.ts";
+import { describe } from "./_operation.ts";
 import {
   checkString,
   connectEndpoint,
@@ -251,6 +252,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    * @throws {ClosedError} In the task, if the socket is closed or gets closed meanwhile, or is closed for writing.
    */
   send(data: Uint8Array | string, options: SendOptions = NO_OPTIONS): SystemCall<void> {
+    checkOptions(options, "send");
     return new Send(this.#outgoing, toBytes(data, "send"), options.continues === true);
   }
 
@@ -310,6 +312,7 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    * ```
    */
   startTls(options: StartTlsOptions = NO_OPTIONS): SystemCall<Socket<Address>> {
+    checkOptions(options, "startTls");
     const { hostname = this.#hostname ?? hostOf(this.remoteAddr) } = options;
     checkString(hostname, "hostname", "startTls");
     const client = tlsClientOptions(options, "startTls");
@@ -371,8 +374,10 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
    * nothing where Deno has no say: on a Unix socket, and on a connection that speaks TLS.
    *
    * @param noDelay Whether at once.
+   * @throws {ClosedError} If the socket is closed.
    */
   setNoDelay(noDelay = true): void {
+    if (this.#incoming.isClosed) throw closed("setNoDelay", this);
     this._connection.setNoDelay?.(noDelay);
   }
 
@@ -595,9 +600,15 @@ export function connect(options: ConnectOptions): SystemCall<Socket> {
 }
 
 function limitOf(options: LimitOptions, verb: string): number {
+  checkOptions(options, verb);
   const { maxBytes = Infinity } = options;
   checkSize(maxBytes, 1, verb);
   return maxBytes;
+}
+
+function checkOptions(options: unknown, verb: string): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(`Cannot ${verb} with ${describe(options)}: options are an object`);
 }
 
 function hostOf(addr: Deno.Addr): string {

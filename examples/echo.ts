@@ -9,6 +9,7 @@ import {
   NewTask,
   race,
   Scheduler,
+  serve,
   type Socket,
 } from "../mod.ts";
 
@@ -31,14 +32,8 @@ function* server(port: number, hostname: string): Coroutine<void> {
   const listener = listen({ port, hostname });
   console.log("listening on", addressOf(listener.addr));
   yield new NewTask(stopper(), { daemon: true });
-  try {
-    for (;;) {
-      const [client, address] = yield* listener.accept();
-      yield new NewTask(handleClient(client, address), { name: `client ${addressOf(address)}` });
-    }
-  } finally {
-    listener.close();
-  }
+  // The seed's loop of accept and NewTask, which goes on when the process is out of descriptors.
+  yield serve(listener, handleClient);
 }
 
 function addressOf({ hostname, port }: Deno.NetAddr): string {

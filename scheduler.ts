@@ -63,6 +63,9 @@ const LOOKS_PER_SLICE = 512;
 const TURNS = 64;
 const MANY_TURNS = 4096;
 
+/** After so many slices of many short turns the host has a whole one. */
+const SLICES_PER_HOST_TURN = 4;
+
 /** The parts of a slice. */
 const PARTS = 8;
 
@@ -121,6 +124,14 @@ export class Scheduler {
   /** How many turns there were since the host is known to have had its own, and since when that is suspicious. */
   #turns = 0;
   #suspectedAt = 0;
+  /**
+   * How many turns there were since the host's last whole one, when that was, and how often it is to have one. A few
+   * connections on which more has always come keep the host from looking for anything new, though no drain is long. Where a
+   * turn of the host brings nothing for several tasks there was no such need, and the next may come later.
+   */
+  #busyTurns = 0;
+  #lastHostTurn = 0;
+  #hostTurnEvery = 0;
   /** When the slice is over; -1: it has not begun. */
   #sliceEnd = -1;
 
@@ -192,6 +203,7 @@ export class Scheduler {
     this.#clock = clock;
     this._network = options.network;
     this.#timeSlice = timeSlice;
+    this.#hostTurnEvery = SLICES_PER_HOST_TURN * timeSlice;
     this._killGrace = killGrace;
     this.#deadlock = deadlock;
     this.#onUnhandledError = onUnhandledError;
@@ -752,7 +764,8 @@ export class Scheduler {
   #takeTurn(): void {
     this.#ringDue();
     this.#sliceEnd = -1;
-    if (++this.#turns > TURNS && this.#isHostStarving()) this.#giveHostItsTurn();
+    const isDue = ++this.#busyTurns > TURNS && this.#lastExact - this.#lastHostTurn >= this.#hostTurnEvery;
+    if (isDue || (++this.#turns > TURNS && this.#isHostStarving())) this.#giveHostItsTurn();
     else this.#runSlice();
   }
 
@@ -785,7 +798,10 @@ export class Scheduler {
     this.#coming = this.#inHostTurn = true;
     hostTurn(() => {
       this.#inHostTurn = false;
-      this.#turns = 0;
+      this.#turns = this.#busyTurns = 0;
+      this.#lastHostTurn = this.#look();
+      const soon = SLICES_PER_HOST_TURN * this.#timeSlice;
+      this.#hostTurnEvery = this.#ready.size > 1 ? soon : Math.min(2 * this.#hostTurnEvery, 16 * soon);
       this.#tellUnheard();
       this.#turn();
     });

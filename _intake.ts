@@ -59,7 +59,7 @@ export class ReadyWait extends Take<void> {
 }
 
 class TakeWaiter extends Waiter {
-  readonly call: Take<unknown>;
+  call: Take<unknown>;
 
   constructor(call: Take<unknown>) {
     super();
@@ -133,6 +133,8 @@ export interface Asked<T> {
 /** A store that the host fills and tasks take from, first come first served. */
 export abstract class Intake {
   readonly #line = new ParkingPlace<TakeWaiter>();
+  /** One whose wait is over, for the next task that waits: where thousands do, what does not move is not copied about. */
+  #spare: TakeWaiter | null = null;
   /** The host's operation is pending. */
   #pulling = false;
   #serving = false;
@@ -174,7 +176,9 @@ export abstract class Intake {
         this.#pull();
       }
     }
-    const waiter = new TakeWaiter(call);
+    const waiter = this.#spare ?? new TakeWaiter(call);
+    waiter.call = call;
+    this.#spare = null;
     scheduler.park(task, waiter);
     this.#line.push(waiter);
     if (this.#unrefed) this.#keepAlive(true);
@@ -242,6 +246,7 @@ export abstract class Intake {
           continue;
         }
         this.#line.remove(waiter);
+        if (waiter._task?._parked === waiter) this.#spare = waiter; // else a select knows it
         waiter.give(value);
       } catch (error) {
         this.#line.remove(waiter);

@@ -25,18 +25,22 @@ abstract class OutgoingTurn extends Turn {
   declare readonly turns: Outgoing;
 }
 
+const NOTHING = new Uint8Array(0);
+
 class SendTurn extends OutgoingTurn {
-  readonly data: Uint8Array;
-  readonly continues: boolean;
-  readonly length: number;
+  data: Uint8Array = NOTHING;
+  continues = false;
+  length = 0;
   /** How many bytes are out. */
   offset = 0;
 
-  constructor(outgoing: Outgoing, data: Uint8Array, continues: boolean) {
-    super(outgoing);
+  /** Gets what is to be sent. */
+  load(data: Uint8Array, continues: boolean): this {
     this.data = data;
     this.continues = continues;
     this.length = data.length;
+    this.offset = 0;
+    return this;
   }
 
   get verb(): string {
@@ -90,6 +94,8 @@ export class Outgoing extends Turns {
   declare readonly owner: Socket;
   /** How many bytes the host has taken. */
   sent = 0;
+  /** A send that is over, for the next one: where thousands wait, what does not move is not copied about. */
+  #spare: SendTurn | null = null;
   #writeClosed = false;
   /** What writing has failed with. */
   #error: unknown;
@@ -110,6 +116,21 @@ export class Outgoing extends Turns {
 
   constructor(socket: Socket) {
     super(socket);
+  }
+
+  /** The turn of a send. */
+  sendTurn(data: Uint8Array, continues: boolean): SendTurn {
+    const turn = this.#spare ?? new SendTurn(this);
+    this.#spare = null;
+    return turn.load(data, continues);
+  }
+
+  protected override left(turn: Turn): void {
+    const task = turn._task;
+    if (!(turn instanceof SendTurn) || turn.settle !== null || this.inFlight === turn) return;
+    if (task !== null && task._parked !== turn) return; // a select knows it
+    turn.data = NOTHING;
+    this.#spare = turn;
   }
 
   /** What keeps the connection from being used in another way; undefined if nothing does. */
@@ -185,7 +206,7 @@ export class Outgoing extends Turns {
 
   /** For code outside tasks: sends all of `data`. */
   send(data: Uint8Array): Promise<void> {
-    return this.perform(new SendTurn(this, data, false));
+    return this.perform(new SendTurn(this).load(data, false));
   }
 
   /** For code outside tasks: ends writing. */
@@ -211,7 +232,7 @@ export class Send extends SystemCall<void> {
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    const turn = new SendTurn(this.#outgoing, this.#data, this.#continues);
+    const turn = this.#outgoing.sendTurn(this.#data, this.#continues);
     return this.#outgoing.enter(turn, task, scheduler) as void | Parked;
   }
 }

@@ -122,8 +122,12 @@ export class Turns {
   /** A turn ends before all that it wanted was done. */
   protected failed(_turn: Turn): void {}
 
+  /** A turn is over; who waits for it is about to be told. */
+  protected left(_turn: Turn): void {}
+
   #leave(turn: Turn, error: unknown): void {
     this.#line.remove(turn);
+    this.left(turn);
     const scheduler = turn._task?._scheduler;
     if (scheduler !== undefined) {
       if (error === undefined) scheduler.resume(turn, turn.answer);

@@ -63,8 +63,12 @@ const LOOKS_PER_SLICE = 512;
 const TURNS = 64;
 const MANY_TURNS = 4096;
 
-/** After so many slices of many short turns the host has a whole one. */
+/** A turn of so many tasks is one of a few. */
+const FEW = 16;
+/** After so many slices of many such turns the host has a whole one. */
 const SLICES_PER_HOST_TURN = 4;
+/** And it takes no more than one part in so many of the time. */
+const HOST_TURN_SHARE = 10;
 
 /** The parts of a slice. */
 const PARTS = 8;
@@ -125,9 +129,9 @@ export class Scheduler {
   #turns = 0;
   #suspectedAt = 0;
   /**
-   * How many turns there were since the host's last whole one, when that was, and how often it is to have one. A few
-   * connections on which more has always come keep the host from looking for anything new, though no drain is long. Where a
-   * turn of the host brings nothing for several tasks there was no such need, and the next may come later.
+   * How many turns of a few tasks there were since the host's last whole one, when that was, and how often it is to have one. A
+   * few connections on which more has always come keep the host from looking for anything new, though no drain is long. Where
+   * a turn of the host brings nothing for several tasks there was no such need, and the next may come later.
    */
   #busyTurns = 0;
   #lastHostTurn = 0;
@@ -764,7 +768,8 @@ export class Scheduler {
   #takeTurn(): void {
     this.#ringDue();
     this.#sliceEnd = -1;
-    const isDue = ++this.#busyTurns > TURNS && this.#lastExact - this.#lastHostTurn >= this.#hostTurnEvery;
+    this.#busyTurns = this.#ready.size > FEW ? 0 : this.#busyTurns + 1;
+    const isDue = this.#busyTurns > TURNS && this.#lastExact - this.#lastHostTurn >= this.#hostTurnEvery;
     if (isDue || (++this.#turns > TURNS && this.#isHostStarving())) this.#giveHostItsTurn();
     else this.#runSlice();
   }
@@ -796,12 +801,16 @@ export class Scheduler {
 
   #giveHostItsTurn(): void {
     this.#coming = this.#inHostTurn = true;
+    const start = this.#lastExact;
     hostTurn(() => {
       this.#inHostTurn = false;
       this.#turns = this.#busyTurns = 0;
       this.#lastHostTurn = this.#look();
       const soon = SLICES_PER_HOST_TURN * this.#timeSlice;
-      this.#hostTurnEvery = this.#ready.size > 1 ? soon : Math.min(2 * this.#hostTurnEvery, 16 * soon);
+      this.#hostTurnEvery = Math.max(
+        this.#ready.size > 1 ? soon : Math.min(2 * this.#hostTurnEvery, 16 * soon),
+        HOST_TURN_SHARE * (this.#lastHostTurn - start),
+      );
       this.#tellUnheard();
       this.#turn();
     });

@@ -231,3 +231,24 @@ Deno.test("a select that was fed from outside leaves a virtual clock free to jum
   });
   assertEquals(scheduler.now(), 1000);
 });
+
+Deno.test("a promise that is waited for again and again, in vain, keeps one reaction", () => {
+  const never = new Promise<void>(() => {});
+  let reactions = 0;
+  const then = never.then.bind(never);
+  never.then = ((...args: Parameters<typeof then>) => {
+    reactions++;
+    return then(...args);
+  }) as typeof never.then;
+  never.catch = () => never as Promise<never>; // what `select` asks for itself
+  new Scheduler({ deadlock: "wait" }).runSync(function* () {
+    const queue = new Queue<number>();
+    for (let i = 0; i < 100; i++) {
+      yield* spawn(function* () {
+        queue.tryPut(i);
+      });
+      yield* select({ never, item: queue.get() });
+    }
+  });
+  assertEquals(reactions, 1);
+});

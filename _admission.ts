@@ -14,6 +14,10 @@
  * cheaper than to wait for it. A portion of which little has arrived shows that the host must look for events, and the next
  * one waits until it has brought some, or until a moment has passed in which it brought none.
  *
+ * Nor is more read than the program comes to. While it is behind, because a slice of the scheduler was over before all tasks
+ * had their step, the next portion waits for it: else all that arrives would be read while tasks wait for the host to have
+ * its turn, they would fill the next slice again, and every slice would cost a whole turn of the host, for good.
+ *
  * Below that load, which is more than a hundred connections that speak in one turn of the host, every read is admitted when
  * it is asked for, and all that this costs is a count.
  *
@@ -45,12 +49,15 @@ export interface Turns {
 /** So many reads that end in one turn have used it up. It is 128, but some may have been other operations. */
 const FULL = 120;
 /** So many reads, each of which may be followed by a write, are done in one turn. */
-const PORTION = 60;
+const PORTION = 40;
 /**
  * So many reads of a turn that was used up are not put off. Nothing can have arrived for them yet, so that the turn in which
  * they end is one for which the host has looked for events.
  */
 const PILOTS = 8;
+
+/** The program keeps up if it has come to all but so many of the reads that have ended. */
+const FEW = PORTION / 4;
 
 export class Admission {
   readonly #turns: Turns;
@@ -61,9 +68,12 @@ export class Admission {
   /** Only so many are still admitted, until the next portion. */
   #rationed = false;
   #credit = 0;
-  /** How many reads have ended in this burst; how many bursts have come from a look for events. */
+  /** How many reads have ended in this burst. */
   #burst = 0;
-  #bursts = 0;
+  /** How many more reads have ended than were asked for: so much the program has not come to yet, or works on. */
+  #ahead = 0;
+  /** It has asked for one since the last burst. */
+  #hasAsked = false;
   /**
    * How many a portion is; how many this one is, which is less where reads of a burst have used some of the same turn; and
    * how many of those that were admitted have ended at once.
@@ -72,11 +82,14 @@ export class Admission {
   #used = 0;
   #allowed = 0;
   #ended = 0;
-  /** A portion has just been admitted; one is about to be. */
+  /** A portion has just been admitted; one is about to be; one is, as soon as the program asks for a read. */
   #trying = false;
   #coming = false;
+  #due = false;
   #timer: unknown;
-  #burstsAtTimer = 0;
+  /** In this moment bursts have come, or reads were asked for; and since its start a portion has been due. */
+  #isLively = false;
+  #wasDue = false;
   // Made once: they are what the host calls.
   readonly #burstIsOver = () => this.#endBurst();
   readonly #admitPortion = () => this.#admit();
@@ -90,6 +103,8 @@ export class Admission {
 
   /** A connection wants to read. */
   request(read: Read): void {
+    if (this.#ahead > 0) this.#ahead--;
+    this.#hasAsked = true;
     if (!this.#rationed) {
       read.start();
     } else if (this.#credit > 0 && this.#first === null) {
@@ -120,7 +135,9 @@ export class Admission {
     else this.#last!.nextPutOff = read;
     this.#last = read;
     this.#size++;
+    this.#isLively = true;
     this.#timer ??= this.#turns.setTimer(this.#momentIsOver);
+    if (this.#due && this.#ahead <= FEW) this.#plan();
   }
 
   #take(): Read | null {
@@ -138,21 +155,34 @@ export class Admission {
 
   #endBurst(): void {
     const burst = this.#burst;
+    const before = this.#ahead;
+    const hasAsked = this.#hasAsked;
     this.#burst = 0;
+    this.#hasAsked = false;
+    this.#ahead += burst;
     if (this.#trying) {
       this.#ended += burst;
       return;
     }
-    this.#bursts++;
+    this.#isLively = true;
     if (burst >= FULL) {
       this.#rationed = true;
       this.#credit = PILOTS;
-    } else if (this.#rationed && !this.#coming) {
+    } else if (!this.#rationed) {
+      this.#due = this.#rationed = !hasAsked && this.#ahead >= 2 * PORTION;
+    } else {
       this.#credit = 0;
-      this.#coming = true;
       this.#used = burst;
-      this.#turns.later(this.#admitPortion);
+      if (before > FEW) this.#due = true;
+      else this.#plan();
     }
+  }
+
+  #plan(): void {
+    this.#due = this.#wasDue = false;
+    if (this.#coming) return;
+    this.#coming = true;
+    this.#turns.later(this.#admitPortion);
   }
 
   #admit(): void {
@@ -175,7 +205,8 @@ export class Admission {
     this.#credit = 0;
     if (2 * this.#ended >= admitted && admitted > 0) {
       this.#portion = PORTION;
-      this.#admit();
+      if (this.#ahead > FEW || this.#size === 0) this.#due = true;
+      else this.#admit();
     } else if (this.#size === 0) {
       this.#open();
     }
@@ -184,22 +215,31 @@ export class Admission {
   /** Nobody is put off any more. */
   #open(): void {
     this.#first = this.#last = null;
-    this.#rationed = false;
+    this.#rationed = this.#due = false;
     this.#portion = PORTION;
     if (this.#timer !== undefined) this.#turns.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
+  /** A program that works on many reads at a time, and is not merely behind, gets a portion all the same. */
   #endMoment(): void {
     this.#timer = this.#turns.setTimer(this.#momentIsOver);
-    if (this.#bursts === this.#burstsAtTimer && !this.#coming) this.#turns.later(this.#momentWasQuiet);
-    this.#burstsAtTimer = this.#bursts;
+    if (!this.#isLively) {
+      this.#turns.later(this.#momentWasQuiet);
+    } else if (this.#wasDue) {
+      this.#ahead = 0;
+      this.#plan();
+    }
+    this.#isLively = false;
+    this.#wasDue = this.#due;
   }
 
-  /** No event has come in a moment, nor in the turn in which it ended: more and more are admitted. */
+  /** Nothing has happened in a moment, nor in the turn in which it ended: more and more are admitted. */
   #judgeMoment(): void {
-    if (this.#bursts !== this.#burstsAtTimer || this.#coming || !this.#rationed) return;
+    if (this.#isLively || this.#coming || !this.#rationed) return;
     this.#portion *= 2;
+    this.#ahead = 0;
+    this.#due = false;
     this.#admit();
   }
 }

@@ -55,6 +55,54 @@ Deno.test("where all of a turn's reads end in it, each is admitted when it is as
   assert(spread(host)[0] > 10);
 });
 
+Deno.test("while the program does not come to what has been read, no more than two turns' reads are read for it", () => {
+  const { host, admission } = serve(1000);
+  host.allSend();
+  host.run(30 * MS);
+  const backlog: Client[] = [];
+  let most = 0;
+  host.readEnded = (client) => {
+    admission.completed();
+    backlog.push(client);
+    most = Math.max(most, backlog.length);
+  };
+  let turns = 0;
+  const work = () => {
+    if (++turns % 50 === 0) {
+      for (const client of backlog.splice(0)) client.reply(() => admission.request(client));
+    }
+    host.later(work);
+  };
+  host.later(work);
+  const before = spread(host)[0];
+  host.run(host.now + 200 * MS);
+  assert(spread(host)[0] > before);
+  assert(most <= 2 * 128, `${most} were read ahead`);
+});
+
+Deno.test("where a program works long on many, and ends with one now and then, the others are read meanwhile", () => {
+  const { host, admission } = serve(600);
+  const read = host.readEnded;
+  const quick = host.clients.slice(0, 300);
+  const after = new Map(host.clients.slice(300).map((client, i) => [client, 50 * (i + 1)]));
+  host.readEnded = (client) => {
+    if (!after.has(client)) return read(client);
+    admission.completed();
+    let turns = 0;
+    const work = () => {
+      if (++turns < after.get(client)!) host.later(work);
+      else client.reply(() => admission.request(client));
+    };
+    host.later(work);
+  };
+  host.allSend();
+  host.run(50 * MS);
+  const before = quick.map(({ replies }) => replies);
+  host.run(host.now + 50 * MS);
+  const since = quick.map(({ replies }, i) => replies - before[i]!);
+  assert(Math.min(...since) >= 10 && Math.max(...since) - Math.min(...since) <= 2, `${since}`);
+});
+
 Deno.test("when those who speak fall silent, all reads are soon before the host, and no timer is left", () => {
   const { host, putOff } = serve(1000);
   host.allSend();

@@ -181,7 +181,9 @@ try {
   }
   console.error(
     `Deno ${Deno.version.deno}, V8 ${Deno.version.v8}, Node ${await version("node", "--version") ?? "–"}, ` +
-      `${await version("python3", "--version") ?? "no Python"}; ${navigator.hardwareConcurrency} cores, ` +
+      `${
+        await version(Deno.env.get("ECHO_PYTHON") ?? "python3", "--version") ?? "no Python"
+      }; ${navigator.hardwareConcurrency} cores, ` +
       `${
         pin ? "server and load on one each" : "not pinned"
       }; ${rounds} rounds of ${ms} ms after ${warmUp} ms, ${mode}`,

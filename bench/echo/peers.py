@@ -45,6 +45,7 @@ if kind == "tornado":
 elif kind == "uvloop":
     import uvloop
 
-    uvloop.run(serve())
+    uvloop.install()
+    asyncio.run(serve())
 else:
     asyncio.run(serve())

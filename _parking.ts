@@ -12,10 +12,15 @@
  * @module
  */
 
-import { LEFT, type Yieldable } from "./_operation.ts";
-import { processor, putOff, RUNNING } from "./_processor.ts";
+import type { Yieldable } from "./_operation.ts";
+import * as operations from "./_operation.ts";
+import * as states from "./_processor.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { LEFT } = operations;
+const { processor, putOff, RUNNING } = states;
 
 /** What a parked task waits for, in words, and how to undo it. */
 export interface Wait {

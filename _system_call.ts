@@ -4,20 +4,16 @@
  * @module
  */
 
-import {
-  CALLED,
-  ENTERED,
-  LEFT,
-  type Operation,
-  type OperationIterator,
-  TRAP,
-  TrapIterator,
-  type Yieldable,
-} from "./_operation.ts";
+import { type Operation, type OperationIterator, TRAP, TrapIterator, type Yieldable } from "./_operation.ts";
+import * as operations from "./_operation.ts";
 import type { Parked } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
-import { processor, putOff, RUNNING } from "./_processor.ts";
+import * as states from "./_processor.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { CALLED, ENTERED, LEFT } = operations;
+const { processor, putOff, RUNNING } = states;
 
 /**
  * A request to the kernel. Anyone may write one: see {@linkcode SystemCall.handle}.

@@ -14,16 +14,19 @@
  */
 
 import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
-import { describe, ENTERED, frameOf, type Work } from "./_operation.ts";
+import { describe, type Work } from "./_operation.ts";
+import * as operations from "./_operation.ts";
 import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import { leaveLine, type Line, Parked, type Wait } from "./_parking.ts";
+import { type Line, Parked, type Wait } from "./_parking.ts";
+import * as parking from "./_parking.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
-import { Kill, NEXT, THROW } from "./_boundary.ts";
+import { Kill } from "./_boundary.ts";
+import * as boundaries from "./_boundary.ts";
 import { CallSites } from "./_call_sites.ts";
 import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
 import { registered, type Standing } from "./_frames.ts";
@@ -39,7 +42,7 @@ import {
   type Owner,
   Task,
 } from "./task.ts";
-import { ENDED, processor, READY, RUNNING, WAITING, YIELDED } from "./_processor.ts";
+import * as states from "./_processor.ts";
 
 export type {
   ErrorSource,
@@ -50,6 +53,12 @@ export type {
   TaskInfo,
   TaskOptions,
 } from "./_options.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
+const { NEXT, THROW } = boundaries;
+const { ENTERED, frameOf } = operations;
+const { leaveLine } = parking;
 
 const NO_OPTIONS: TaskOptions = {};
 

@@ -186,7 +186,7 @@ class ConditionWaiter extends LockWaiter {
   }
 
   get #isNotified(): boolean {
-    return this._place !== this.#condition._line as unknown;
+    return !this._isInLine || this._place !== this.#condition._line;
   }
 
   override get reason(): string {

@@ -4,17 +4,17 @@
  * @module
  */
 
-import { type Parked, ParkingPlace } from "./_parking.ts";
+import type { OperationIterator, Yieldable } from "./_operation.ts";
 import {
-  awaitedBy,
-  CallWaiter,
-  LineCall,
-  nameOf,
-  stand,
-  type SyncOptions,
-  titled,
-  wake,
-} from "./_waiting.ts";
+  leaveLine,
+  type Line,
+  type Parked,
+  proceed,
+  standIn,
+  Waiter,
+  type WaitingOperation,
+} from "./_parking.ts";
+import { awaitedBy, LineCall, nameOf, type SyncOptions, titled, wake } from "./_waiting.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
@@ -46,8 +46,9 @@ import type { Task } from "./task.ts";
  */
 export class Event {
   readonly #name: string;
-  readonly #line = new ParkingPlace<CallWaiter<WaitEvent>>();
   #isSet = false;
+  /** @internal the first of those who wait for it: an event is their line */
+  _first: Waiter | null = null;
 
   /**
    * An event that has not happened.
@@ -67,7 +68,10 @@ export class Event {
   /** It has happened: all who wait go on. Code outside tasks may call this too. */
   set(): void {
     this.#isSet = true;
-    for (let waiter = this.#line.shift(); waiter !== null; waiter = this.#line.shift()) wake(waiter);
+    for (let waiter = this._first; waiter !== null; waiter = this._first) {
+      leaveLine(waiter);
+      wake(waiter);
+    }
   }
 
   /** It has not happened: whoever comes from now on waits. */
@@ -86,17 +90,12 @@ export class Event {
 
   /** `event "ready", not set, awaited by task 2`. */
   toString(): string {
-    return `${this._title}, ${this.#isSet ? "set" : "not set"}${awaitedBy(this.#line)}`;
+    return `${this._title}, ${this.#isSet ? "set" : "not set"}${awaitedBy(this)}`;
   }
 
   /** @internal */
   get _title(): string {
     return titled("event", this.#name);
-  }
-
-  /** @internal */
-  _wait(call: WaitEvent, task: Task, scheduler: Scheduler): void | Parked {
-    if (!this.#isSet) return stand(this.#line, new CallWaiter(call), task, scheduler);
   }
 }
 
@@ -113,6 +112,46 @@ class WaitEvent extends LineCall<void> {
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#event._wait(this, task, scheduler);
+    return new EventWait(this.#event).begin(task, scheduler);
+  }
+
+  /** The iterator of `yield*`: what a waiting task keeps is the wait alone. */
+  override [Symbol.iterator](): OperationIterator<void> {
+    return new EventWait(this.#event);
+  }
+}
+
+/** A task that waits for an event: the operation, and the wait if there is one. */
+class EventWait extends Waiter implements OperationIterator<void>, WaitingOperation<void> {
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare scheduler: Scheduler | null;
+
+  constructor(event: Event) {
+    super(event as Line);
+    this.scheduler = null;
+  }
+
+  get target(): SystemCall<void> {
+    return (this._place as Event).wait();
+  }
+
+  get reason(): string {
+    return (this._place as Event)._title;
+  }
+
+  begin(task: Task, scheduler: Scheduler): void | Parked {
+    const event = this._place as Event;
+    if (event.isSet) return;
+    const parked = scheduler.park(task, this);
+    standIn(event, this);
+    return parked;
+  }
+
+  next(value?: unknown): IteratorResult<Yieldable, void> {
+    return proceed(this, value);
+  }
+
+  throw(error: unknown): IteratorResult<Yieldable, void> {
+    throw error;
   }
 }

@@ -12,6 +12,8 @@
 import type { Boundary } from "./_boundary.ts";
 import { functionNameOf } from "./_function_name.ts";
 import { type FrameIterator, isGenerator } from "./_operation.ts";
+import type { WaitingOperation } from "./_parking.ts";
+import { SystemCall } from "./_system_call.ts";
 import type { Task } from "./task.ts";
 
 /** A frame of a suspended task: where one of its coroutines stands, or what its coroutines are under. */
@@ -99,7 +101,10 @@ export function framesOf(task: Task, limit: number, note: string | undefined): F
 
 /** What a generator, or another iterator that is a frame by itself, is called. */
 export function titleOf(iterator: FrameIterator): string {
-  return isGenerator(iterator) ? functionNameOf(iterator) : iterator.constructor?.name ?? "";
+  if (isGenerator(iterator)) return functionNameOf(iterator);
+  const { target } = iterator as Partial<WaitingOperation<unknown>>;
+  const operation = target instanceof SystemCall ? target : iterator;
+  return operation.constructor?.name ?? "";
 }
 
 function sightOf(iterator: FrameIterator): Sight {

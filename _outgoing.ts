@@ -110,7 +110,7 @@ export class Outgoing extends Turns {
     } else {
       this.#error = this.owner._writeFailed(error);
     }
-    if (send._place === null) this.failed(send);
+    if (!send._isInLine) this.failed(send);
     this.advance();
   };
 

@@ -51,17 +51,38 @@ export class Parked {
   // goes slow once five subclasses share it. That was a third of what a wait costs.
   /** @internal the task that waits; null once this wait is over */
   declare _task: Task | null;
-  /** @internal */
-  declare readonly _wait: Wait;
   /** @internal when it began, in whole milliseconds of the scheduler's clock */
   declare _since: number;
 
-  /** @internal Tokens come from `Scheduler.park`. Without a wait the token describes itself. */
-  constructor(wait?: Wait) {
+  /** @internal Tokens come from `Scheduler.park`. */
+  constructor() {
     this._task = null;
-    this._wait = wait ?? (this as unknown as Wait);
     this._since = 0;
   }
+
+  /** @internal What it waits for: a token of the kernel's own describes itself. */
+  get _wait(): Wait {
+    return this as unknown as Wait;
+  }
+}
+
+/** The token of a wait that is described by another object. */
+class TokenOf extends Parked {
+  readonly #wait: Wait;
+
+  constructor(wait: Wait) {
+    super();
+    this.#wait = wait;
+  }
+
+  override get _wait(): Wait {
+    return this.#wait;
+  }
+}
+
+/** The token for a wait: itself, if it is one. */
+export function tokenOf(wait: Wait): Parked {
+  return wait instanceof Parked && !(wait instanceof TokenOf) ? wait : new TokenOf(wait);
 }
 
 /** Where waiters stand in a line: first in, first out, and out of the middle without a search. */
@@ -73,14 +94,21 @@ export interface Line {
 /** A token that stands in a line, as its own link. */
 export abstract class Waiter extends Parked implements Wait {
   declare _next: Waiter | null;
+  /** The one before it, or the last of all if it is the first; null if it stands in no line. */
   declare _previous: Waiter | null;
+  /** The line in which it stands, or will, or has stood. */
   declare _place: Line | null;
 
-  constructor() {
+  constructor(place: Line | null = null) {
     super();
     this._next = null;
     this._previous = null;
-    this._place = null;
+    this._place = place;
+  }
+
+  /** Whether it stands in a line. */
+  get _isInLine(): boolean {
+    return this._previous !== null;
   }
 
   abstract get reason(): string;
@@ -92,9 +120,9 @@ export abstract class Waiter extends Parked implements Wait {
 
 /** A waiter that is also the operation: what `yield*` of a task or a future iterates. */
 export interface WaitingOperation<T> {
-  /** @internal */
-  issued: boolean;
-  /** What is waited for; yielded by itself, it is waited for as well. */
+  /** Whose task has issued it; null as long as none has. */
+  scheduler: Scheduler | null;
+  /** What is waited for, or a call that waits for it: what a coroutine may yield in its place. */
   readonly target: unknown;
   next(value?: unknown): IteratorResult<Yieldable, T>;
   /** Gives the value, throws, or parks the task with itself for a token. */
@@ -103,15 +131,16 @@ export interface WaitingOperation<T> {
 
 /** The `next` of such an operation. */
 export function proceed<T>(operation: WaitingOperation<T>, value: unknown): IteratorResult<Yieldable, T> {
-  if (operation.issued) return { done: true, value: value as T };
-  operation.issued = true;
+  if (operation.scheduler !== null) return { done: true, value: value as T };
   const { task } = processor;
   if (task === null) throw new TypeError("Cannot wait outside a task: code that is none can await it");
+  const scheduler = operation.scheduler = task._scheduler;
   if (--processor.credit < 0 || processor.observed) {
-    putOff(task, operation.target, operation.next);
-    return { done: false, value: operation.target as Yieldable };
+    const call = operation.target;
+    putOff(task, call, operation.next);
+    return { done: false, value: call as Yieldable };
   }
-  const result = operation.begin(task, task._scheduler);
+  const result = operation.begin(task, scheduler);
   return task._state === RUNNING ? { done: true, value: result as T } : LEFT;
 }
 
@@ -131,16 +160,16 @@ export function standIn(line: Line, waiter: Waiter): void {
 
 /** Takes a waiter out of the line that it stands in, if it does. */
 export function leaveLine(waiter: Waiter): void {
-  const line = waiter._place;
-  if (line === null) return;
+  const previous = waiter._previous;
+  if (previous === null) return;
+  const line = waiter._place!;
   const first = line._first!;
-  const previous = waiter._previous!;
   const next = waiter._next;
   if (waiter === first) line._first = next;
   else previous._next = next;
   if (next !== null) next._previous = previous;
   else if (waiter !== first) first._previous = previous;
-  waiter._place = waiter._next = waiter._previous = null;
+  waiter._next = waiter._previous = null;
 }
 
 /** A line as an object of its own. */
@@ -156,7 +185,7 @@ export class ParkingPlace<W extends Waiter = Waiter> implements Line {
   }
 
   remove(waiter: W): void {
-    if (waiter._place === this) leaveLine(waiter);
+    if (waiter._place === this as Line) leaveLine(waiter);
   }
 
   shift(): W | null {

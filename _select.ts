@@ -10,7 +10,7 @@
  */
 
 import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
-import { Parked, type Wait } from "./_parking.ts";
+import { Parked, tokenOf, type Wait } from "./_parking.ts";
 import { Future } from "./future.ts";
 import type { Choosing, Scheduler } from "./scheduler.ts";
 import { SystemCall, until } from "./syscalls.ts";
@@ -54,7 +54,7 @@ class Choice extends Parked implements Wait, Choosing {
   }
 
   parkCase(task: Task, wait: Wait): Parked {
-    const token = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
+    const token = tokenOf(wait);
     token._task = task;
     token._since = this._since;
     this.#parked.set(token, this.trying);

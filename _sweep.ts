@@ -144,7 +144,7 @@ export function sweep(program: () => Work<unknown>, options: SweepOptions = {}):
     if (scheduler.tasks.size > 0) fail(`${[...scheduler.tasks.values()].join(", ")} still there`);
     if (scheduler._timers.size > 0) fail(`${scheduler._timers.size} timers are still set`);
     for (const waiter of scheduler.waiters) {
-      if (waiter._place !== null) fail(`somebody still stands in a line: ${waiter.reason}`);
+      if (waiter._isInLine) fail(`somebody still stands in a line: ${waiter.reason}`);
     }
     try {
       check();

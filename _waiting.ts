@@ -5,7 +5,7 @@
  */
 
 import { describe } from "./_operation.ts";
-import { type Parked, type ParkingPlace, Waiter } from "./_parking.ts";
+import { type Line, type Parked, type ParkingPlace, Waiter } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
@@ -97,8 +97,11 @@ export function titled(kind: string, name: string): string {
 }
 
 /** Who stands in a line, to be added to what it is: `, awaited by task 3 and 2 more`. */
-export function awaitedBy(...lines: ParkingPlace[]): string {
-  const tasks = lines.flatMap((line) => [...line].map((waiter) => String(waiter._task)));
+export function awaitedBy(...lines: Line[]): string {
+  const tasks: string[] = [];
+  for (const line of lines) {
+    for (let waiter = line._first; waiter !== null; waiter = waiter._next) tasks.push(String(waiter._task));
+  }
   const rest = tasks.length > 5 ? tasks.splice(5).length : 0;
   if (tasks.length === 0) return "";
   return `, awaited by ${tasks.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;

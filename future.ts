@@ -23,13 +23,16 @@ abstract class FutureWaiter extends Waiter {
 /** A task that waits for a future: the operation, and the wait if there is one. */
 class FutureWait<T> extends FutureWaiter implements OperationIterator<T>, WaitingOperation<T> {
   // Declared, and set by the constructor, for the reason that `Parked` gives.
-  declare readonly target: Future<T>;
-  declare issued: boolean;
+  declare scheduler: Scheduler | null;
 
   constructor(target: Future<T>) {
-    super();
-    this.target = target;
-    this.issued = false;
+    super(target);
+    this.scheduler = null;
+  }
+
+  /** The future: it stands in its line. */
+  get target(): Future<T> {
+    return this._place as Future<T>;
   }
 
   get reason(): string {

@@ -19,7 +19,7 @@ import * as operations from "./_operation.ts";
 import type { Network } from "./_network.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import { type Line, Parked, type Wait } from "./_parking.ts";
+import type { Line, Parked, Wait } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
@@ -34,9 +34,13 @@ import { Cancelled, InvalidStateError, UnkillableError } from "./errors.ts";
 import { checkTid } from "./_check.ts";
 import {
   AWAITED,
+  BY_EITHER,
+  BY_HOST,
+  BY_OUTSIDE,
   DAEMON,
   EndCallback,
   type Ending,
+  FED,
   OBSERVED,
   type Outcome,
   type Owner,
@@ -58,7 +62,7 @@ export type {
 const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
 const { NEXT, THROW } = boundaries;
 const { ENTERED, frameOf } = operations;
-const { leaveLine } = parking;
+const { leaveLine, tokenOf } = parking;
 
 const NO_OPTIONS: TaskOptions = {};
 
@@ -487,11 +491,11 @@ export class Scheduler {
     if (typeof wait !== "object" || wait === null) {
       throw new TypeError(`Cannot park ${task} for ${describe(wait)}: an object with a reason is wanted`);
     }
-    const parked = wait instanceof Parked && wait._wait === wait ? wait : new Parked(wait);
+    const parked = tokenOf(wait);
     parked._task = task;
     parked._since = this.#lastLook;
     const { source } = wait;
-    if (source !== undefined && source !== "tasks") this.#countFed(task, source, 1);
+    if (source !== undefined && source !== "tasks") this.#feed(task, source);
     task._parked = parked;
     task._state = WAITING;
     return parked;
@@ -626,7 +630,7 @@ export class Scheduler {
   #await(task: Task): void {
     task._flags |= AWAITED;
     this.#workers++;
-    if (task._parked?._wait.source === "host") this.#hostWaits++;
+    if ((task._flags & FED) === BY_HOST) this.#hostWaits++;
   }
 
   /** @internal Tells those that match to end, the newest first. False if there are none. */
@@ -659,14 +663,24 @@ export class Scheduler {
 
   /** @internal The token is spent. */
   _waitOver(parked: Parked): void {
-    const { source } = parked._wait;
-    if (source !== undefined && source !== "tasks") this.#countFed(parked._task!, source, -1);
+    const task = parked._task!;
+    if ((task._flags & FED) !== 0) {
+      this.#countFed(task, -1);
+      task._flags &= ~FED;
+    }
     parked._task = null;
   }
 
-  #countFed(task: Task, source: "host" | "outside" | "either", by: number): void {
-    if (source === "outside") this.#outsideWaits += by;
-    else if (source === "either") this.#eitherWaits += by;
+  /** Not only tasks can end its wait. */
+  #feed(task: Task, source: "host" | "outside" | "either"): void {
+    task._flags |= source === "host" ? BY_HOST : source === "outside" ? BY_OUTSIDE : BY_EITHER;
+    this.#countFed(task, 1);
+  }
+
+  #countFed(task: Task, by: number): void {
+    const fed = task._flags & FED;
+    if (fed === BY_OUTSIDE) this.#outsideWaits += by;
+    else if (fed === BY_EITHER) this.#eitherWaits += by;
     else if ((task._flags & AWAITED) !== 0) this.#hostWaits += by;
   }
 

@@ -13,8 +13,8 @@
  */
 
 import { checkTid, checkTime } from "./_check.ts";
-import { describe, type Operation, type Work } from "./_operation.ts";
-import { Parked, type Wait } from "./_parking.ts";
+import { describe, type Operation, type OperationIterator, type Work, type Yieldable } from "./_operation.ts";
+import { Parked, proceed, type Wait, type WaitingOperation } from "./_parking.ts";
 import { awaitPromise } from "./_promises.ts";
 import { SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
@@ -355,32 +355,60 @@ export class Sleep extends SystemCall<void> {
 
   /** Parks the caller until the time is over. */
   handle(task: Task, scheduler: Scheduler): Parked {
-    return scheduler.park(task, new SleepWait(scheduler, this.#ms));
+    return new SleepWait(this.#ms).begin(task, scheduler);
+  }
+
+  /** The iterator of `yield*`: what a sleeping task keeps is the wait alone. */
+  override [Symbol.iterator](): OperationIterator<void> {
+    return this.handle === Sleep.prototype.handle ? new SleepWait(this.#ms) : super[Symbol.iterator]();
   }
 }
 
-class SleepWait extends Parked implements Timer, Wait {
-  _slot = -1;
-  readonly #scheduler: Scheduler;
+/** A task that sleeps: the operation, the wait and the timer. */
+class SleepWait extends Parked implements Timer, Wait, OperationIterator<void>, WaitingOperation<void> {
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly ms: number;
+  declare scheduler: Scheduler | null;
+  declare _slot: number;
 
-  constructor(scheduler: Scheduler, ms: number) {
+  constructor(ms: number) {
     super();
-    this.#scheduler = scheduler;
-    if (ms < Infinity) scheduler._setTimer(this, ms);
+    this.ms = ms;
+    this.scheduler = null;
+    this._slot = -1;
+  }
+
+  get target(): Sleep {
+    return new Sleep(this.ms);
   }
 
   get reason(): string {
-    const now = this.#scheduler.now();
-    const left = this.#scheduler._timers.left(this, now);
+    const now = this.scheduler!.now();
+    const left = this.scheduler!._timers.left(this, now);
     return left === Infinity ? "sleep for ever" : `sleep until ${Math.round(1000 * (now + left)) / 1000}`;
   }
 
+  begin(task: Task, scheduler: Scheduler): Parked {
+    this.scheduler = scheduler;
+    const parked = scheduler.park(task, this);
+    if (this.ms < Infinity) scheduler._setTimer(this, this.ms);
+    return parked;
+  }
+
+  next(value?: unknown): IteratorResult<Yieldable, void> {
+    return proceed(this, value);
+  }
+
+  throw(error: unknown): IteratorResult<Yieldable, void> {
+    throw error;
+  }
+
   cancel(): void {
-    this.#scheduler._timers.clear(this);
+    this.scheduler!._timers.clear(this);
   }
 
   ring(): void {
-    this.#scheduler.resume(this);
+    this.scheduler!.resume(this);
   }
 }
 

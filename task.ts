@@ -52,6 +52,11 @@ export const OBSERVED = 32;
 const FOREIGN = 64;
 /** Its end is waited for: it is no daemon, or one that has been told to end. */
 export const AWAITED = 128;
+/** Who else than tasks can end its wait. */
+export const BY_HOST = 256;
+export const BY_OUTSIDE = 512;
+export const BY_EITHER = BY_HOST | BY_OUTSIDE;
+export const FED = BY_EITHER;
 
 const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 
@@ -78,6 +83,11 @@ export interface Owner {
 
 /** One who waits for the end of a task. */
 export abstract class Ending extends Waiter {
+  /** The task for whose end it waits: it stands in its line. */
+  get target(): Task {
+    return this._place as Task;
+  }
+
   /** The task has ended. */
   abstract ended(task: Task): void;
   /** The task has been told to end. */
@@ -377,10 +387,9 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
           result = generatorNext.call(this._top!, value);
         } else if ((flags & MODE) === NEXT) {
           result = plain(this._top!.next(value));
-        } else if ((flags & MODE) === THROW && this._top instanceof SystemCall) {
-          // A call that is a frame by itself, as in `timeout(10, queue.get())`: a throw that would go through it and no
-          // further costs V8 half a microsecond.
-          this._top._issued = false;
+        } else if ((flags & MODE) === THROW && isOperation(this._top)) {
+          // It is a frame by itself, as in `timeout(10, queue.get())`: a throw that would go through it and no further costs
+          // V8 half a microsecond.
           this._inbox = value;
           if (this._leave()) continue;
           return;
@@ -733,6 +742,14 @@ function abort(place: { controller: AbortController | null }, boundary: Boundary
   if (controller !== null) controller.abort(boundary.reason ?? new Cancelled());
 }
 
+/** Whether it is an operation of the kernel, which is then free again. */
+function isOperation(top: FrameIterator | null): boolean {
+  if (top instanceof Parked) return true;
+  if (!(top instanceof SystemCall)) return false;
+  top._issued = false;
+  return true;
+}
+
 /** What a foreign iterator has given, looked at where its errors still are those of its coroutine. */
 function plain(result: IteratorResult<unknown, unknown>): IteratorResult<unknown, unknown> {
   if ((typeof result !== "object" && typeof result !== "function") || result === null) {
@@ -745,13 +762,11 @@ function plain(result: IteratorResult<unknown, unknown>): IteratorResult<unknown
 /** A task that waits until another has ended. */
 export class Ender extends Ending {
   // Declared, and set by the constructor, for the reason that `Parked` gives.
-  declare readonly target: Task;
   /** The kill of the waiting task, if its grace stands still meanwhile. */
   declare frozen: Kill | null;
 
   constructor(target: Task) {
-    super();
-    this.target = target;
+    super(target);
     this.frozen = null;
   }
 
@@ -804,11 +819,11 @@ export class Killer extends Ender {
 
 /** A task that waits for the value of another: the operation, and the wait if there is one. */
 class Join<T> extends Ender implements OperationIterator<T>, WaitingOperation<T> {
-  declare issued: boolean;
+  declare scheduler: Scheduler | null;
 
   constructor(target: Task) {
     super(target);
-    this.issued = false;
+    this.scheduler = null;
   }
 
   override get verb(): string {

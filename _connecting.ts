@@ -60,7 +60,7 @@ export class Connect<S> extends SystemCall<S> {
   handle(task: Task, scheduler: Scheduler): Parked {
     const { reason, made } = this.#connecting;
     const wait = new ConnectionWait(reason, this.#connecting.source(scheduler), made);
-    scheduler.park(task, wait);
+    scheduler._parkAs(task, wait);
     wait.begin((done) => this.#connecting.begin(scheduler, done));
     return wait;
   }

@@ -64,7 +64,7 @@ class Items<T> implements Each<T> {
       return open(arrived);
     }
     const waiter = new ItemWaiter();
-    const parked = scheduler.park(task, waiter);
+    const parked = scheduler._parkAs(task, waiter);
     this.#line.push(waiter);
     this.#ask();
     return parked;

@@ -142,7 +142,7 @@ class EventWait extends Waiter implements OperationIterator<void>, WaitingOperat
   begin(task: Task, scheduler: Scheduler): void | Parked {
     const event = this._place as Event;
     if (event.isSet) return;
-    const parked = scheduler.park(task, this);
+    const parked = scheduler._parkAs(task, this);
     standIn(event, this);
     return parked;
   }

@@ -179,7 +179,7 @@ export abstract class Intake {
     const waiter = this.#spare ?? new TakeWaiter(call);
     waiter.call = call;
     this.#spare = null;
-    scheduler.park(task, waiter);
+    scheduler._parkAs(task, waiter);
     this.#line.push(waiter);
     if (this.#unrefed) this.#keepAlive(true);
     return waiter;

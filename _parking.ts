@@ -67,7 +67,7 @@ export class Parked {
 }
 
 /** The token of a wait that is described by another object. */
-class TokenOf extends Parked {
+export class TokenOf extends Parked {
   readonly #wait: Wait;
 
   constructor(wait: Wait) {
@@ -78,11 +78,6 @@ class TokenOf extends Parked {
   override get _wait(): Wait {
     return this.#wait;
   }
-}
-
-/** The token for a wait: itself, if it is one. */
-export function tokenOf(wait: Wait): Parked {
-  return wait instanceof Parked && !(wait instanceof TokenOf) ? wait : new TokenOf(wait);
 }
 
 /** Where waiters stand in a line: first in, first out, and out of the middle without a search. */

@@ -51,7 +51,7 @@ export function awaitPromise(task: Task, promise: PromiseLike<unknown>): Parked 
     return parked;
   }
   const waiter = new PromiseWaiter();
-  scheduler.park(task, waiter);
+  scheduler._parkAs(task, waiter);
   let line = lines.get(promise);
   if (line === undefined) lines.set(promise, line = listen(promise));
   standIn(line, waiter);

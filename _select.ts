@@ -10,7 +10,7 @@
  */
 
 import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
-import { Parked, tokenOf, type Wait } from "./_parking.ts";
+import { Parked, type Wait } from "./_parking.ts";
 import { Future } from "./future.ts";
 import type { Choosing, Scheduler } from "./scheduler.ts";
 import { SystemCall, until } from "./syscalls.ts";
@@ -53,8 +53,7 @@ class Choice extends Parked implements Wait, Choosing {
     return [...this.#parked].map(([token, name]) => `${name}: ${token._wait.reason}`).join(" | ");
   }
 
-  parkCase(task: Task, wait: Wait): Parked {
-    const token = tokenOf(wait);
+  parkCase(task: Task, token: Parked): Parked {
     token._task = task;
     token._since = this._since;
     this.#parked.set(token, this.trying);
@@ -128,7 +127,7 @@ class Select<R> extends SystemCall<R> {
     task._parked = choice; // for a case that is resumed while the next is tried
     try {
       const went = this.#try(choice, task, scheduler);
-      return went === undefined ? scheduler.park(task, choice) : went.answer;
+      return went === undefined ? scheduler._parkAs(task, choice) : went.answer;
     } finally {
       if (task._parked === choice && choice._task === null) task._parked = null;
     }

@@ -62,10 +62,9 @@ export class SweepError extends Error {
 class WatchedScheduler extends Scheduler {
   readonly waiters = new Set<Waiter>();
 
-  override park(task: Task, wait: Wait): Parked {
-    const parked = super.park(task, wait);
-    if (parked instanceof Waiter) this.waiters.add(parked);
-    return parked;
+  override _parkAs(task: Task, token: Parked, wait?: Wait): Parked {
+    if (token instanceof Waiter) this.waiters.add(token);
+    return super._parkAs(task, token, wait);
   }
 }
 

@@ -76,7 +76,7 @@ export class Turns {
     this.#unparked = undefined;
     this.#line.push(turn);
     this.advance();
-    if (turn._isInLine) return scheduler.park(task, turn);
+    if (turn._isInLine) return scheduler._parkAs(task, turn);
     if (this.#unparked !== undefined) throw this.#unparked;
     return turn.answer;
   }

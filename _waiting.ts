@@ -46,7 +46,7 @@ export function stand<W extends Waiter>(
   task: Task,
   scheduler: Scheduler,
 ): Parked {
-  const parked = scheduler.park(task, waiter);
+  const parked = scheduler._parkAs(task, waiter);
   line.push(waiter);
   return parked;
 }

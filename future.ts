@@ -53,7 +53,7 @@ class FutureWait<T> extends FutureWaiter implements OperationIterator<T>, Waitin
     const { target } = this;
     if (target.done()) return target.result();
     if (target._task !== undefined) scheduler._refuseRing(task, target._task);
-    const parked = scheduler.park(task, this);
+    const parked = scheduler._parkAs(task, this);
     standIn(target, this);
     return parked;
   }

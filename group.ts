@@ -94,7 +94,7 @@ export class GroupEnd extends SystemCall<void> {
   handle(task: Task, scheduler: Scheduler): Parked | void {
     if (this.#group.children.size === 0) return;
     const waiter = new GroupWaiter(this.#group);
-    const parked = scheduler.park(task, waiter);
+    const parked = scheduler._parkAs(task, waiter);
     this.#group.line.push(waiter);
     return parked;
   }
@@ -471,7 +471,7 @@ class Slot extends SystemCall<void> {
 
   handle(task: Task, scheduler: Scheduler): Parked {
     const waiter = new SlotWaiter();
-    const parked = scheduler.park(task, waiter);
+    const parked = scheduler._parkAs(task, waiter);
     this.#line.push(waiter);
     return parked;
   }
@@ -701,7 +701,7 @@ class Completions<T> implements AsCompleted<T> {
     if (this.#given < this.#ended.length) return this.#give(this.#ended[this.#given++]!);
     if (this.#left === 0) return { done: true, value: undefined };
     const waiter = new CompletionWaiter();
-    const parked = scheduler.park(task, waiter);
+    const parked = scheduler._parkAs(task, waiter);
     this.#line.push(waiter);
     return parked;
   }

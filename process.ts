@@ -88,7 +88,7 @@ class HostSignal extends SystemCall<Deno.Signal> {
       throw error;
     }
     lines.set(this.#signal, line);
-    return scheduler.park(task, waiter);
+    return scheduler._parkAs(task, waiter);
   }
 }
 

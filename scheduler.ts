@@ -62,7 +62,7 @@ export type {
 const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
 const { NEXT, THROW } = boundaries;
 const { ENTERED, frameOf } = operations;
-const { leaveLine, tokenOf } = parking;
+const { leaveLine, TokenOf } = parking;
 
 const NO_OPTIONS: TaskOptions = {};
 
@@ -484,21 +484,25 @@ export class Scheduler {
    * @throws {InvalidStateError} If that task is not on the processor.
    */
   park(task: Task, wait: Wait): Parked {
-    if (this._choosing !== null) return this._choosing.parkCase(task, wait);
-    if (task._state !== RUNNING || task._scheduler !== this) {
-      throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
-    }
     if (typeof wait !== "object" || wait === null) {
       throw new TypeError(`Cannot park ${task} for ${describe(wait)}: an object with a reason is wanted`);
     }
-    const parked = tokenOf(wait);
-    parked._task = task;
-    parked._since = this.#lastLook;
+    return this._parkAs(task, new TokenOf(wait), wait);
+  }
+
+  /** @internal Parks a task with a token that the caller has made; without a wait it describes itself. */
+  _parkAs(task: Task, token: Parked, wait: Wait = token as unknown as Wait): Parked {
+    if (this._choosing !== null) return this._choosing.parkCase(task, token);
+    if (task._state !== RUNNING || task._scheduler !== this) {
+      throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
+    }
+    token._task = task;
+    token._since = this.#lastLook;
     const { source } = wait;
     if (source !== undefined && source !== "tasks") this.#feed(task, source);
-    task._parked = parked;
+    task._parked = token;
     task._state = WAITING;
-    return parked;
+    return token;
   }
 
   /**
@@ -1080,7 +1084,7 @@ export class Scheduler {
 /** One wait for several things: its cases park with it, and the first that is resumed undoes the others. */
 export interface Choosing {
   /** Parks a case. */
-  parkCase(task: Task, wait: Wait): Parked;
+  parkCase(task: Task, token: Parked): Parked;
   /** Ends the wait with what a case has brought. */
   resumeCase(parked: Parked, value: unknown, failed: boolean): boolean;
 }

@@ -390,7 +390,7 @@ class SleepWait extends Parked implements Timer, Wait, OperationIterator<void>, 
 
   begin(task: Task, scheduler: Scheduler): Parked {
     this.scheduler = scheduler;
-    const parked = scheduler.park(task, this);
+    const parked = scheduler._parkAs(task, this);
     if (this.ms < Infinity) scheduler._setTimer(this, this.ms);
     return parked;
   }

@@ -329,7 +329,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   /** @internal Parks `task` until this one has ended. */
   _awaitEnd(task: Task, waiter: Ending): Parked {
     task._scheduler._refuseRing(task, this as Task);
-    const parked = task._scheduler.park(task, waiter);
+    const parked = task._scheduler._parkAs(task, waiter);
     this._whenEnded(waiter);
     if (this._extras !== null && this._extras.kill !== null) waiter.targetIsDying();
     return parked;

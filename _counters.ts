@@ -4,9 +4,10 @@
  * @module
  */
 
+import { checkOptions } from "./_check.ts";
 import type { Observer } from "./_options.ts";
 import { kindOf } from "./_words.ts";
-import { Scheduler } from "./scheduler.ts";
+import { aScheduler, Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
 /** What has been counted since the counting began. */
@@ -82,6 +83,7 @@ class Counting implements Observer {
  * ```
  */
 export function counters(options: { scheduler?: Scheduler } = {}): Counters {
+  checkOptions("count", options, { scheduler: aScheduler });
   const { scheduler = Scheduler.current() } = options;
   const counting = new Counting();
   const observation = scheduler.observe(counting);

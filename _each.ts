@@ -153,5 +153,9 @@ export function each<T>(iterable: AsyncIterable<T>): Each<T> {
   if (typeof iterate !== "function") {
     throw new TypeError(`Cannot go through ${describe(iterable)}: an async iterable is wanted`);
   }
-  return new Items(iterate.call(iterable));
+  const iterator: unknown = iterate.call(iterable);
+  if (typeof (iterator as AsyncIterator<T> | undefined)?.next !== "function") {
+    throw new TypeError(`Cannot go through ${describe(iterable)}: its iterator is ${describe(iterator)}`);
+  }
+  return new Items(iterator as AsyncIterator<T>);
 }

@@ -14,6 +14,7 @@ import type {
   TlsClientOptions,
 } from "./_network.ts";
 import type { UnixEndpoint } from "./_network.ts";
+import { aBoolean, aCount, check, isRecord } from "./_check.ts";
 import { describe } from "./_operation.ts";
 
 /** Where to listen: a port of the internet. */
@@ -101,7 +102,8 @@ export function listenEndpoint(options: ListenOptions): ListenEndpoint {
   const { port, hostname = "0.0.0.0", reusePort, tcpBacklog } = options;
   checkPort(port, 0, "listen");
   checkString(hostname, "hostname", "listen");
-  if (tcpBacklog !== undefined) checkBacklog(tcpBacklog);
+  check("listen", "reusePort", reusePort, aBoolean);
+  check("listen", "tcpBacklog", tcpBacklog, aCount(1, 2 ** 31 - 1));
   const endpoint = {
     hostname,
     port,
@@ -128,7 +130,7 @@ export function connectEndpoint(options: ConnectOptions): ConnectEndpoint {
   checkString(hostname, "hostname", "connect");
   if (tls === undefined || tls as unknown === false) return { hostname, port };
   if (tls === true) return { hostname, port, tls: { serverName: hostname } };
-  if (typeof tls !== "object" || tls === null) {
+  if (!isRecord(tls)) {
     throw new TypeError(`Cannot connect: tls is true or options, not ${describe(tls)}`);
   }
   const { serverName = hostname, cert, key } = tls;
@@ -147,6 +149,7 @@ export function datagramEndpoint(options: DatagramOptions): DatagramEndpoint {
   const { port = 0, hostname = "0.0.0.0", reuseAddress } = options;
   checkPort(port, 0, "listen for datagrams");
   checkString(hostname, "hostname", "listen for datagrams");
+  check("listen for datagrams", "reuseAddress", reuseAddress, aBoolean);
   return { hostname, port, ...(reuseAddress === true ? { reuseAddress } : {}) };
 }
 
@@ -155,6 +158,7 @@ export function tlsClientOptions(options: TlsClientOptions, verb: string): TlsCl
   const { caCerts, alpnProtocols, unsafelyDisableHostnameVerification } = options;
   checkStrings(caCerts, "caCerts", verb);
   checkStrings(alpnProtocols, "alpnProtocols", verb);
+  check(verb, "unsafelyDisableHostnameVerification", unsafelyDisableHostnameVerification, aBoolean);
   return given({ caCerts, alpnProtocols, unsafelyDisableHostnameVerification });
 }
 
@@ -182,7 +186,7 @@ function unixEndpoint(options: UnixListenOptions, verb: string): UnixEndpoint {
 }
 
 function checkOptions(options: unknown, verb: string): asserts options is object {
-  if (typeof options === "object" && options !== null) return;
+  if (isRecord(options)) return;
   throw new TypeError(`Cannot ${verb}: options with a port are wanted, not ${describe(options)}`);
 }
 
@@ -192,15 +196,6 @@ export function checkPort(port: unknown, least: number, verb: string): void {
   }
   if (!Number.isInteger(port) || port < least || port > 65_535) {
     throw new RangeError(`Cannot ${verb}: a port is a whole number from ${least} to 65535, not ${port}`);
-  }
-}
-
-function checkBacklog(tcpBacklog: unknown): void {
-  if (typeof tcpBacklog !== "number") {
-    throw new TypeError(`Cannot listen: tcpBacklog is a number, not ${describe(tcpBacklog)}`);
-  }
-  if (!Number.isInteger(tcpBacklog) || tcpBacklog < 1 || tcpBacklog > 2 ** 31 - 1) {
-    throw new RangeError(`Cannot listen: tcpBacklog is a whole number from 1, not ${tcpBacklog}`);
   }
 }
 

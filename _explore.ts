@@ -14,9 +14,9 @@
  * @module
  */
 
-import { checkTime } from "./_check.ts";
+import { aCount, anything, aTime, aWholeNumber, checkOptions, type Kinds, oneOf } from "./_check.ts";
 import { Exploration } from "./_exploration.ts";
-import type { NetworkConditions } from "./_medium.ts";
+import { checkConditions, type NetworkConditions } from "./_medium.ts";
 import { describe } from "./_operation.ts";
 import { processor } from "./_processor.ts";
 import { hashOf, read } from "./_tape.ts";
@@ -57,6 +57,8 @@ export interface ReplayOptions {
   network?: NetworkConditions;
 }
 
+const REPLAY_OPTIONS: Kinds<ReplayOptions> = { network: anything };
+
 /** What an exploration has done. */
 export interface ExploreReport {
   /** How many schedules were tried. */
@@ -82,7 +84,17 @@ export interface ExploreReport {
   readonly summary: string;
 }
 
-const STRATEGIES: readonly ExploreStrategy[] = ["auto", "fifo", "bounded", "pct", "random"];
+const EXPLORE_OPTIONS: Kinds<ExploreOptions> = {
+  strategy: oneOf("auto", "fifo", "bounded", "pct", "random"),
+  runs: aCount(1),
+  maxMs: aTime,
+  maxSteps: aCount(1),
+  preemptions: aCount(0),
+  depth: aCount(1),
+  seed: aWholeNumber,
+  network: anything, // see `checkConditions`
+  patience: aCount(1),
+};
 
 /**
  * Runs a program under many schedules, and fails with the first that breaks it: shrunk, told in sentences, with a string
@@ -134,7 +146,7 @@ const STRATEGIES: readonly ExploreStrategy[] = ["auto", "fifo", "bounded", "pct"
  * ```
  */
 export function explore(body: (world: World) => unknown, options: ExploreOptions = {}): ExploreReport {
-  check(body, options);
+  check(body, options, EXPLORE_OPTIONS);
   const asked = askedReplay();
   if (asked !== undefined && read(asked).body === hashOf(String(body))) replay(asked, body, options);
   return new Exploration(body, options).explore();
@@ -148,7 +160,7 @@ export function explore(body: (world: World) => unknown, options: ExploreOptions
  * @param options What else `explore` was told.
  * @returns What was tried, if the run does not break any more.
  * @throws {ScheduleError} As it was.
- * @throws {TypeError} If `string` is no replay string, or not a whole one.
+ * @throws {TypeError} If `string` is no replay string, or not a whole one; if an option is of the wrong kind.
  * @throws {InvalidStateError} If the program has changed so much that it does not come to the same choices.
  *
  * @example
@@ -177,36 +189,20 @@ export function replay(
   options: ReplayOptions = {},
 ): ExploreReport {
   const { maxSteps, patience } = read(string);
-  check(body, {});
+  check(body, options, REPLAY_OPTIONS);
   return new Exploration(body, { ...options, maxSteps, patience }).replay(string);
 }
 
-function check(body: unknown, options: ExploreOptions): void {
+function check<Options extends ReplayOptions>(body: unknown, options: Options, kinds: Kinds<Options>): void {
   if (processor.task !== null) {
     throw new TypeError(`Cannot explore from inside ${processor.task}: a run is under way`);
   }
   if (typeof body !== "function") {
     throw new TypeError(`Cannot explore ${describe(body)}: a function that sets up a run is wanted`);
   }
-  const { strategy = "auto", maxMs = 0, preemptions, seed } = options;
-  if (!STRATEGIES.includes(strategy)) {
-    const names = STRATEGIES.map((name) => JSON.stringify(name)).join(", ");
-    throw new TypeError(`Cannot explore: strategy is one of ${names}, not ${describe(strategy)}`);
-  }
-  checkTime(maxMs, "explore for");
-  for (const name of ["runs", "maxSteps", "depth", "patience"] as const) checkNumber(name, options[name], 1);
-  checkNumber("preemptions", preemptions, 0);
-  checkNumber("seed", seed, -Infinity);
-}
-
-function checkNumber(name: string, value: unknown, least: number): void {
-  if (value === undefined) return;
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot explore: ${name} is a number, not ${describe(value)}`);
-  }
-  if (value >= least && (Number.isInteger(value) || value === Infinity)) return;
-  const range = least === -Infinity ? "" : ` from ${least}`;
-  throw new RangeError(`Cannot explore: ${name} is a whole number${range}, not ${value}`);
+  checkOptions("explore", options, kinds);
+  const { network } = options;
+  if (network !== undefined) checkConditions(network);
 }
 
 /** The replay string on the command line, after `--`. */

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { aCount, aFunction, checkOptions, type Kinds } from "./_check.ts";
 import { infoOf } from "./_deadlock.ts";
 import { type Frame, linesOf } from "./_frames.ts";
 import { printable, tableOf } from "./_table.ts";
 import { wordsOfSpan, wordsOfValue } from "./_words.ts";
-import { Scheduler } from "./scheduler.ts";
+import { aScheduler, Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 import { where, type WhereOptions } from "./where.ts";
 
@@ -24,8 +25,16 @@ export interface ListingOptions {
   limit?: number;
 }
 
+const LISTING_OPTIONS: Kinds<ListingOptions> = {
+  scheduler: aScheduler,
+  filter: aFunction,
+  from: aCount(1),
+  limit: aCount(0),
+};
+
 /** The tasks that are listed, the oldest first, and what is to be said of the rest. */
 function tasksOf(options: ListingOptions): { tasks: Task[]; rest: string[]; now: number } {
+  checkOptions("list tasks", options, LISTING_OPTIONS);
   const { scheduler = Scheduler.current(), filter = () => true, from = 1, limit = Infinity } = options;
   const all = [...scheduler.tasks.values()].filter((task) => task.tid >= from && filter(task));
   const tasks = limit < all.length ? all.slice(0, limit) : all;

@@ -5,9 +5,9 @@
  * @module
  */
 
+import { aCount, aFiniteTime, check, checkOptions, isRecord, type Kind, type Kinds } from "./_check.ts";
 import { type Chance, type Choices, ChosenChance, SeededChance } from "./_chance.ts";
 import { hostError } from "./_host_error.ts";
-import { describe } from "./_operation.ts";
 import type { Wire } from "./_simulated_connection.ts";
 import { InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -75,26 +75,53 @@ const CALM: Resolved = {
   maxOpen: [Infinity, Infinity],
 };
 
-/** What each condition may be: in words, and as a check. */
-const KINDS: Record<keyof NetworkConditions, readonly [words: string, check: (value: number) => boolean]> = {
-  latency: ["a finite number of ms from 0", (ms) => ms >= 0 && ms < Infinity],
-  bandwidth: ["a number of bytes a second above 0", (rate) => rate > 0],
-  segment: ["a whole number of bytes from 1, or Infinity", isCount],
-  merge: ["a probability from 0 to 1", isProbability],
-  refuse: ["a probability from 0 to 1", isProbability],
-  reset: ["a probability from 0 to 1", isProbability],
-  lose: ["a probability from 0 to 1", isProbability],
-  buffer: ["a whole number of bytes from 1, or Infinity", isCount],
-  backlog: ["a whole number from 1, or Infinity", isCount],
-  maxOpen: ["a whole number from 1, or Infinity", isCount],
+const aProbability: Kind = {
+  words: "a probability from 0 to 1",
+  is: (value) => typeof value === "number",
+  fits: (value: number) => value >= 0 && value <= 1,
+};
+const aRate: Kind = {
+  words: "a number of bytes a second above 0",
+  is: (value) => typeof value === "number",
+  fits: (rate: number) => rate > 0,
 };
 
-function isProbability(value: number): boolean {
-  return value >= 0 && value <= 1;
+function aSpanOf({ words, is, fits = () => true }: Kind): Kind {
+  return {
+    words: `${words}, or two`,
+    is: (value) => Array.isArray(value) ? value.length === 2 && value.every(is) : is(value),
+    fits(value: Span) {
+      const [least, most] = rangeOf(value);
+      return fits(least as never) && fits(most as never) && least <= most;
+    },
+  };
 }
 
-function isCount(value: number): boolean {
-  return value === Infinity || (Number.isSafeInteger(value) && value >= 1);
+const CONDITIONS: Kinds<NetworkConditions> = {
+  latency: aSpanOf(aFiniteTime),
+  bandwidth: aRate,
+  segment: aSpanOf(aCount(1)),
+  merge: aProbability,
+  refuse: aProbability,
+  reset: aProbability,
+  lose: aProbability,
+  buffer: aCount(1),
+  backlog: aCount(1),
+  maxOpen: aCount(1),
+};
+
+/** Checks conditions. A misspelt one would be a calm one, and a test that tests nothing: so there are no others. */
+export function checkConditions(conditions: NetworkConditions): void {
+  checkOptions(VERB, conditions, CONDITIONS);
+  for (const name of Object.keys(conditions)) {
+    if (!Object.hasOwn(CONDITIONS, name)) throw new TypeError(`Cannot ${VERB}: it has no ${name}`);
+  }
+}
+
+const VERB = "simulate a network";
+
+function rangeOf(span: Span): Range {
+  return typeof span === "number" ? [span, span] : span;
 }
 
 export class Medium {
@@ -109,19 +136,22 @@ export class Medium {
   readonly #rates = new Map<string, number>();
 
   constructor(options: SimulatedNetworkOptions) {
+    if (!isRecord(options)) checkConditions(options);
     const { seed, choices, ...conditions } = options;
     if (seed !== undefined && choices !== undefined) {
       throw new TypeError("Cannot simulate a network: a seed or choices are wanted, not both");
     }
-    this.chance = choices === undefined ? new SeededChance(seed ?? 0) : new ChosenChance(choices);
+    this.chance = choices === undefined
+      ? new SeededChance(seed === undefined ? 0 : seed)
+      : new ChosenChance(choices);
     this.change(conditions);
   }
 
   change(conditions: NetworkConditions): void {
+    checkConditions(conditions);
     const changed: Record<string, Range> = {};
     for (const [name, value] of Object.entries(conditions)) {
-      if (!Object.hasOwn(KINDS, name)) throw new TypeError(`Cannot simulate a network: it has no ${name}`);
-      if (value !== undefined) changed[name] = rangeOf(name as keyof NetworkConditions, value);
+      if (value !== undefined) changed[name] = rangeOf(value);
     }
     this.#conditions = { ...this.#conditions, ...changed };
   }
@@ -181,7 +211,8 @@ export class Medium {
   }
 
   setRate(host: string, rate: number): void {
-    this.#rates.set(host, rangeOf("bandwidth", rate)[0]);
+    check(VERB, "bandwidth", rate ?? null, aRate);
+    this.#rates.set(host, rate);
   }
 
   // ---- Descriptors ----
@@ -227,18 +258,4 @@ export class Medium {
 
 function pairOf(one: string, other: string | undefined): string {
   return JSON.stringify(other === undefined ? [one] : [one, other].sort());
-}
-
-function rangeOf(name: keyof NetworkConditions, value: unknown): Range {
-  const [words, check] = KINDS[name];
-  const spans = name === "latency" || name === "segment";
-  const range = spans && Array.isArray(value) ? value : [value, value];
-  const [least, most] = range;
-  if (range.length !== 2 || typeof least !== "number" || typeof most !== "number") {
-    throw new TypeError(
-      `Cannot simulate a network: ${name} is ${words}${spans ? ", or two" : ""}, not ${describe(value)}`,
-    );
-  }
-  if (check(least) && check(most) && least <= most) return [least, most];
-  throw new RangeError(`Cannot simulate a network: ${name} is ${words}, not ${JSON.stringify(value)}`);
 }

@@ -1,9 +1,20 @@
 /**
- * What a scheduler takes, and what it tells: options, and the data of listings and observers.
+ * What a scheduler takes, and what it tells: options, each with what it may be, and the data of listings and observers.
  *
  * @module
  */
 
+import {
+  aBoolean,
+  aFunction,
+  anObjectWith,
+  anything,
+  aSignal,
+  aString,
+  aTime,
+  type Kinds,
+  oneOf,
+} from "./_check.ts";
 import type { Clock } from "./_clock.ts";
 import type { Network } from "./_network.ts";
 import type { Future } from "./future.ts";
@@ -30,6 +41,16 @@ export interface SchedulerOptions {
   onUnhandledError?: (error: unknown, source: ErrorSource) => void;
 }
 
+export const SCHEDULER_OPTIONS: Kinds<SchedulerOptions> = {
+  clock: anObjectWith(["now", "setAlarm", "clearAlarm"], ["jump"]),
+  network: anObjectWith(["listen", "connect"], ["listenDatagram"]),
+  timeSlice: aTime,
+  killGrace: aTime,
+  deadlock: oneOf("throw", "wait"),
+  stacks: aBoolean,
+  onUnhandledError: aFunction,
+};
+
 /** Whose error it is that nobody has heard of. */
 export type ErrorSource = Task | Future<unknown>;
 
@@ -51,6 +72,8 @@ export interface TaskOptions {
   signal?: AbortSignal;
 }
 
+export const TASK_OPTIONS: Kinds<TaskOptions> = { name: aString, daemon: aBoolean, signal: aSignal };
+
 /** How a task is killed. */
 export interface KillOptions {
   /** What its `Cancelled` and its outcome say. */
@@ -62,6 +85,13 @@ export interface KillOptions {
   /** `false`: the answer does not wait for the end. */
   wait?: boolean;
 }
+
+export const KILL_OPTIONS: Kinds<KillOptions> = {
+  reason: anything,
+  grace: aTime,
+  force: aBoolean,
+  wait: aBoolean,
+};
 
 /** What `ps` says of a task. */
 export interface TaskInfo {
@@ -103,3 +133,13 @@ export interface Observer {
   /** A task has ended. To read its `outcome` is to have heard of its failure. */
   taskEnded?(task: Task): void;
 }
+
+export const OBSERVER: Kinds<Observer> = {
+  taskCreated: aFunction,
+  taskReady: aFunction,
+  stepStart: aFunction,
+  stepEnd: aFunction,
+  systemCall: aFunction,
+  systemCallEnd: aFunction,
+  taskEnded: aFunction,
+};

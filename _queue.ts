@@ -7,17 +7,16 @@
  * @module
  */
 
-import { describe } from "./_operation.ts";
+import { aCount, checkOptions, type Kinds } from "./_check.ts";
 import { type Parked, ParkingPlace } from "./_parking.ts";
 import { Fifo, Lifo, Sorted, type Store } from "./_store.ts";
 import {
   awaitedBy,
   CallWaiter,
-  checkCount,
   LineCall,
-  nameOf,
   refuse,
   stand,
+  SYNC_OPTIONS,
   type SyncOptions,
   takeFirst,
   titled,
@@ -38,6 +37,15 @@ export interface QueueOptions<T> extends SyncOptions {
    */
   order?: "fifo" | "lifo" | ((a: T, b: T) => number);
 }
+
+const QUEUE_OPTIONS: Kinds<QueueOptions<never>> = {
+  ...SYNC_OPTIONS,
+  capacity: aCount(1),
+  order: {
+    words: '"fifo", "lifo" or a comparison',
+    is: (order) => order === "fifo" || order === "lifo" || typeof order === "function",
+  },
+};
 
 /**
  * A queue of items. `put` waits while it is full, `get` while it is empty; who has waited longest is served first.
@@ -80,21 +88,13 @@ export class Queue<T> {
    * @throws {RangeError} If the capacity is less than 1 or no whole number.
    */
   constructor(options: QueueOptions<T> = {}) {
-    if (typeof options !== "object" || options === null) {
-      throw new TypeError(`Cannot make a queue of ${describe(options)}: options are wanted`);
-    }
+    checkOptions("make a queue", options, QUEUE_OPTIONS);
     const { capacity = Infinity, order = "fifo" } = options;
-    checkCount("make a queue of capacity", capacity, 1, "infinite");
-    this.#name = nameOf("a queue", options);
+    this.#name = options.name ?? "";
     this.#capacity = capacity;
     if (order === "fifo") this.#store = new Fifo();
     else if (order === "lifo") this.#store = new Lifo();
-    else if (typeof order === "function") this.#store = new Sorted(order);
-    else {
-      throw new TypeError(
-        `Cannot make a queue in the order of ${describe(order)}: "fifo", "lifo" or a comparison is wanted`,
-      );
-    }
+    else this.#store = new Sorted(order);
   }
 
   /** How many items are in it. */

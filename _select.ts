@@ -9,6 +9,7 @@
  * @module
  */
 
+import { isRecord } from "./_check.ts";
 import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
 import { Parked, type Wait } from "./_parking.ts";
 import { Future } from "./future.ts";
@@ -103,7 +104,7 @@ class Select<R> extends SystemCall<R> {
 
   constructor(cases: SelectCases) {
     super();
-    if (typeof cases !== "object" || cases === null) {
+    if (!isRecord(cases)) {
       throw new TypeError(`Cannot select from ${describe(cases)}: a record of cases is wanted`);
     }
     this.#cases = Object.entries(cases).map(([name, operation]) => [name, trapOf(name, operation)]);

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { checkTime } from "./_check.ts";
+import { aCount, aFunction, aTime, checkOptions, type Kinds } from "./_check.ts";
 import { THROW } from "./_boundary.ts";
 import { nameOf } from "./_endpoints.ts";
 import { Event } from "./_event.ts";
@@ -38,6 +38,8 @@ export interface ServeOptions<Address extends Deno.Addr = Deno.Addr> {
    */
   onError?: (error: unknown, socket: Socket<Address>, addr: Address) => void;
 }
+
+const SERVE_OPTIONS: Kinds<ServeOptions> = { maxConnections: aCount(1), grace: aTime, onError: aFunction };
 
 /** How many connections may be accepted from the host in one go. */
 const AHEAD = 64;
@@ -97,6 +99,7 @@ export function serve<Address extends Deno.Addr>(
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot serve with ${describe(handler)}: a function that takes a socket is wanted`);
   }
+  checkOptions("serve", options, SERVE_OPTIONS);
   const server = new Server(listener, handler, options);
   const coroutine = server.serve();
   // The bare `yield` at its start: from now on it has a `finally` to run, even if it is killed before its first step.
@@ -119,18 +122,6 @@ class Server<Address extends Deno.Addr> {
     handler: (socket: Socket<Address>, addr: Address) => Work<unknown>,
     { maxConnections = Infinity, grace = 0, onError }: ServeOptions<Address>,
   ) {
-    if (typeof maxConnections !== "number") {
-      throw new TypeError(`Cannot serve ${describe(maxConnections)} at once: maxConnections is a number`);
-    }
-    if (!(maxConnections >= 1 && (Number.isInteger(maxConnections) || maxConnections === Infinity))) {
-      throw new RangeError(
-        `Cannot serve ${maxConnections} at once: maxConnections is a whole number from 1`,
-      );
-    }
-    checkTime(grace, "serve with a grace of");
-    if (onError !== undefined && typeof onError !== "function") {
-      throw new TypeError(`Cannot serve: onError is a function, not ${describe(onError)}`);
-    }
     this.#listener = listener;
     this.#handler = handler;
     this.#grace = grace;

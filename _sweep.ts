@@ -9,7 +9,8 @@
  * @module
  */
 
-import type { Work } from "./_operation.ts";
+import { aCount, aFunction, checkOptions, type Kinds, oneOf } from "./_check.ts";
+import { describe, type Work } from "./_operation.ts";
 import { Waiter } from "./_parking.ts";
 import type { Parked, Wait } from "./_parking.ts";
 import { JoinError, TimeoutError } from "./errors.ts";
@@ -29,6 +30,13 @@ export interface SweepOptions {
   /** The most steps that a run may have; 10 000 if not given. */
   maxSteps?: number;
 }
+
+const SWEEP_OPTIONS: Kinds<SweepOptions> = {
+  by: oneOf("kill", "timeout", "both"),
+  victims: oneOf("main", "any"),
+  check: aFunction,
+  maxSteps: aCount(1),
+};
 
 /** What a sweep has done. */
 export interface SweepReport {
@@ -78,6 +86,8 @@ class WatchedScheduler extends Scheduler {
  * @param program What is run, each time anew: it sets up its own state.
  * @param options How it is interrupted, and what must hold afterwards.
  * @returns How many steps the program has, and how many runs were made.
+ * @throws {TypeError} If `program` is no function, or an option of the wrong kind.
+ * @throws {RangeError} If `maxSteps` is no whole number from 1, or `Infinity`.
  * @throws {SweepError} Which interruption broke the program, and what was wrong then.
  *
  * @example
@@ -100,10 +110,11 @@ class WatchedScheduler extends Scheduler {
  * ```
  */
 export function sweep(program: () => Work<unknown>, options: SweepOptions = {}): SweepReport {
-  const { by = "both", victims = "main", check = () => {}, maxSteps = 10_000 } = options;
   if (typeof program !== "function") {
-    throw new TypeError("Cannot sweep: a function that makes the program is wanted");
+    throw new TypeError(`Cannot sweep ${describe(program)}: a function that makes the program is wanted`);
   }
+  checkOptions("sweep", options, SWEEP_OPTIONS);
+  const { by = "both", victims = "main", check = () => {}, maxSteps = 10_000 } = options;
   const attempt = (interruptAt: number, interrupt: "kill" | "timeout"): number => {
     const unheard: unknown[] = [];
     const scheduler = new WatchedScheduler({

@@ -7,10 +7,12 @@
  * @module
  */
 
+import { aFunction, checkOptions, type Kinds } from "./_check.ts";
+import { describe } from "./_operation.ts";
 import type { Observer } from "./_options.ts";
 import { printable } from "./_table.ts";
 import { wordsOfCall, wordsOfSpan, wordsOfValue } from "./_words.ts";
-import { Scheduler } from "./scheduler.ts";
+import { aScheduler, Scheduler } from "./scheduler.ts";
 import type { Outcome, Task } from "./task.ts";
 
 /** What is logged. */
@@ -20,6 +22,8 @@ export interface SystemCallLogOptions {
   /** Which of them; all if not given. */
   filter?: (task: Task) => boolean;
 }
+
+const LOG_OPTIONS: Kinds<SystemCallLogOptions> = { scheduler: aScheduler, filter: aFunction };
 
 class SystemCallLog implements Observer {
   readonly #scheduler: Scheduler;
@@ -106,6 +110,10 @@ export function logSystemCalls(
   write: (line: string) => void,
   options: SystemCallLogOptions = {},
 ): Disposable {
+  if (typeof write !== "function") {
+    throw new TypeError(`Cannot log system calls to ${describe(write)}: a function is wanted`);
+  }
+  checkOptions("log system calls", options, LOG_OPTIONS);
   const { scheduler = Scheduler.current(), filter = () => true } = options;
   return scheduler.observe(new SystemCallLog(scheduler, write, filter));
 }

@@ -12,9 +12,10 @@
  * @module
  */
 
+import { aCount, checkOptions, type Kinds } from "./_check.ts";
 import type { Observer } from "./_options.ts";
 import { processor } from "./_processor.ts";
-import { Scheduler } from "./scheduler.ts";
+import { aScheduler, Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
 /** How a trace is taken. */
@@ -24,6 +25,8 @@ export interface TraceOptions {
   /** The most events that are kept, the newest; 100 000 if not given. A step, a wait and a wake-up are one event each. */
   capacity?: number;
 }
+
+const TRACE_OPTIONS: Kinds<TraceOptions> = { scheduler: aScheduler, capacity: aCount(1) };
 
 /** One event of the Chrome trace event format. */
 export interface TraceEvent {
@@ -222,8 +225,8 @@ function micros(ms: number): number {
  *
  * @param options Whose tasks, and how many events are kept.
  * @returns The trace. Its `JSON.stringify` is the file; it goes on until it is stopped, or disposed of.
- * @throws {TypeError} If `capacity` is no number.
- * @throws {RangeError} If it is no whole number from 1.
+ * @throws {TypeError} If an option is of the wrong kind.
+ * @throws {RangeError} If `capacity` is no whole number from 1, or `Infinity`.
  *
  * @example
  * ```ts
@@ -244,10 +247,7 @@ function micros(ms: number): number {
  * ```
  */
 export function trace(options: TraceOptions = {}): Trace {
+  checkOptions("trace", options, TRACE_OPTIONS);
   const { scheduler = Scheduler.current(), capacity = 100_000 } = options;
-  if (typeof capacity !== "number") throw new TypeError("Cannot trace: capacity is a number of events");
-  if (!Number.isSafeInteger(capacity) || capacity < 1) {
-    throw new RangeError(`Cannot trace: capacity is a whole number of events from 1, not ${capacity}`);
-  }
   return new Tracer(scheduler, capacity);
 }

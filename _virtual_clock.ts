@@ -4,6 +4,7 @@
  * @module
  */
 
+import { aFiniteTime, check } from "./_check.ts";
 import type { Clock } from "./_clock.ts";
 
 interface Alarm {
@@ -41,9 +42,12 @@ export class VirtualClock implements Clock {
   /**
    * A clock that stands.
    *
-   * @param start The time it shows, in ms; 0 if not given.
+   * @param start The time it shows, in ms, from 0; 0 if not given.
+   * @throws {TypeError} If `start` is no number.
+   * @throws {RangeError} If it is negative, `NaN` or infinite.
    */
   constructor(start = 0) {
+    check("make a clock", "its start", start, aFiniteTime);
     this.#now = start;
   }
 
@@ -56,10 +60,11 @@ export class VirtualClock implements Clock {
    * Moves the time forward, deadline by deadline: what is due on the way wakes at exactly its time.
    *
    * @param ms Milliseconds.
-   * @throws {RangeError} If `ms` is negative or `NaN`.
+   * @throws {TypeError} If `ms` is no number.
+   * @throws {RangeError} If it is negative, `NaN` or infinite.
    */
   advance(ms: number): void {
-    if (!(ms >= 0)) throw new RangeError(`Cannot advance by ${ms} ms: time goes forward only`);
+    check("advance a clock", "the time", ms ?? null, aFiniteTime);
     const end = this.#now + ms;
     for (
       let alarm = this.#earliest();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { aString, check, isRecord, type Kinds } from "./_check.ts";
 import { describe } from "./_operation.ts";
 import { type Line, type Parked, type ParkingPlace, Waiter } from "./_parking.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -15,6 +16,8 @@ export interface SyncOptions {
   /** What it is called in reports. */
   name?: string;
 }
+
+export const SYNC_OPTIONS: Kinds<SyncOptions> = { name: aString };
 
 /** A call that may have to wait, in words. */
 export abstract class LineCall<T> extends SystemCall<T> {
@@ -83,12 +86,9 @@ export function takeFirst<W extends Waiter>(line: ParkingPlace<W>, self: Task | 
 
 /** The name that was given, or an empty string. */
 export function nameOf(kind: string, options: string | SyncOptions | undefined): string {
-  const name = typeof options === "object" && options !== null ? options.name : options;
-  if (name === undefined) return "";
-  if (typeof name !== "string") {
-    throw new TypeError(`Cannot make ${kind}: a name is a string, not ${describe(name)}`);
-  }
-  return name;
+  const name = isRecord(options) ? (options as SyncOptions).name : options;
+  check(`make ${kind}`, "a name", name, SYNC_OPTIONS.name);
+  return name as string | undefined ?? "";
 }
 
 /** `lock "db"`, or `lock`. */

@@ -5,7 +5,7 @@
  */
 
 import { describe, type Work } from "./_operation.ts";
-import { checkTime } from "./_check.ts";
+import { aTime, checkOptions, type Kinds } from "./_check.ts";
 import { FAULT, FEW, SAMPLE, VALUE } from "./_tape.ts";
 import type { TaskOptions } from "./_options.ts";
 import type { Simulation } from "./_simulation.ts";
@@ -19,6 +19,8 @@ export interface EventuallyOptions {
   /** Within how many ms of the world's clock; until the end of the run if not given. */
   within?: number;
 }
+
+const EVENTUALLY_OPTIONS: Kinds<EventuallyOptions> = { within: aTime };
 
 interface Claim {
   readonly label: string;
@@ -172,8 +174,8 @@ export class World {
    */
   eventually(label: string, predicate: () => boolean, options: EventuallyOptions = {}): void {
     checkClaim("eventually", label, predicate);
+    checkOptions("watch", options, EVENTUALLY_OPTIONS);
     const { within = Infinity } = options;
-    checkTime(within, "wait for");
     const deadline = this.clock.now() + within;
     this.#hopes.push({ label, holds: predicate, within, deadline, error: undefined });
     this.#simulation.watching = true;
@@ -188,7 +190,7 @@ export class World {
    * @param condition Whether it is reached; a function is asked after every step from now on. Reached, if not given.
    */
   sometimes(label: string, condition: boolean | (() => boolean) = true): void {
-    checkClaim("sometimes", label, typeof condition === "function" ? condition : () => true);
+    checkClaim("sometimes", label, typeof condition === "boolean" ? () => condition : condition);
     if (this.#simulation.sights.get(label) === true) return;
     if (typeof condition === "function") {
       this.#simulation.sights.set(label, false);

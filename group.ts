@@ -14,6 +14,7 @@
 import { Children } from "./_children.ts";
 import { FirstOf, isSingleWait, type SelectCase } from "./_select.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
+import { aCount, checkOptions, type Kinds } from "./_check.ts";
 import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_operation.ts";
 import type { Operation, Work, Yieldable } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
@@ -369,9 +370,12 @@ export type AnyValueOf<A> = A extends readonly unknown[] ? ValueOf<A[number]> : 
 
 /** How many may run at once. */
 export interface ConcurrencyOptions {
-  /** How many may run at once; all if not given. */
+  /** How many may run at once, a whole number from 1, or `Infinity`; all if not given. */
   concurrency?: number;
 }
+
+const CONCURRENCY_OPTIONS: Kinds<ConcurrencyOptions> = { concurrency: aCount(1) };
+const NO_OPTIONS: ConcurrencyOptions = {};
 
 // The generator functions here are declared once. Each closure that is one has a hidden class for its generators, which
 // lives until the next full collection of garbage and keeps all that the closure sees alive so long: `all` of 1 000 took
@@ -411,16 +415,6 @@ function worksOf(awaitables: Awaitables, verb: string): Work<unknown>[] {
   }
   const items = Array.isArray(awaitables) ? awaitables as readonly Awaitable[] : Object.values(awaitables);
   return items.map((item: Awaitable) => workOf(item, verb));
-}
-
-function checkConcurrency(concurrency: unknown): void {
-  if (concurrency === undefined) return;
-  if (typeof concurrency !== "number") {
-    throw new TypeError(`Cannot run ${describe(concurrency)} at once: concurrency is a number`);
-  }
-  if (!(concurrency >= 1)) {
-    throw new RangeError(`Cannot run ${concurrency} at once: concurrency is 1 or more`);
-  }
 }
 
 /** Runs the items in a group, so many at once, and gives the tasks in the order of the items. */
@@ -513,9 +507,9 @@ function inShape(names: string[] | undefined, results: unknown[]): unknown {
  */
 export function all<const A extends Awaitables>(
   awaitables: A,
-  options: ConcurrencyOptions = {},
+  options: ConcurrencyOptions = NO_OPTIONS,
 ): Operation<ValuesOf<A>> {
-  checkConcurrency(options.concurrency);
+  if (options !== NO_OPTIONS) checkOptions("wait for all", options, CONCURRENCY_OPTIONS);
   const works = worksOf(awaitables, "wait for all of");
   const names = namesOf(awaitables);
   return new GroupCall((group) => allOf<ValuesOf<A>>(group, works, names, options.concurrency));
@@ -549,9 +543,9 @@ function* allOf<R>(
  */
 export function settle<const A extends Awaitables>(
   awaitables: A,
-  options: ConcurrencyOptions = {},
+  options: ConcurrencyOptions = NO_OPTIONS,
 ): Operation<OutcomesOf<A>> {
-  checkConcurrency(options.concurrency);
+  if (options !== NO_OPTIONS) checkOptions("settle", options, CONCURRENCY_OPTIONS);
   const works = worksOf(awaitables, "settle");
   const names = namesOf(awaitables);
   const items = Object.values(awaitables) as Awaitable[];

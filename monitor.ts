@@ -25,6 +25,7 @@
  * @module
  */
 
+import { check, isRecord } from "./_check.ts";
 import { denoNetwork } from "./_deno_network.ts";
 import { nameOf } from "./_endpoints.ts";
 import type { Endpoint } from "./_network.ts";
@@ -32,7 +33,7 @@ import { type Coroutine, describe, type Operation } from "./_operation.ts";
 import { execute, hostTime, type Shell } from "./_shell.ts";
 import { Cancelled, ClosedError, LimitError } from "./errors.ts";
 import { type TaskGroup, taskGroup } from "./group.ts";
-import { Scheduler } from "./scheduler.ts";
+import { aScheduler, Scheduler } from "./scheduler.ts";
 import { Listener, type Socket } from "./socket.ts";
 import type { Task } from "./task.ts";
 
@@ -242,13 +243,11 @@ function endpointOf({ port, hostname = "127.0.0.1", path }: MonitorOptions): End
  * ```
  */
 export function monitor(options: MonitorOptions): Monitor {
-  if (typeof options !== "object" || options === null) {
+  if (!isRecord(options)) {
     throw new TypeError(`Cannot monitor: options with a port or a path are wanted, not ${describe(options)}`);
   }
+  check("monitor", "scheduler", options.scheduler, aScheduler);
   const { scheduler = Scheduler.current() } = options;
-  if (!(scheduler instanceof Scheduler)) {
-    throw new TypeError(`Cannot monitor ${describe(scheduler)}: a scheduler is wanted`);
-  }
   const acceptor = denoNetwork.listen(endpointOf(options)); // the real one, whatever network the program has
   acceptor.unref?.();
   const server = new MonitorServer(scheduler, new Listener(acceptor));

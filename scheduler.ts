@@ -17,6 +17,7 @@ import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import type { Network } from "./_network.ts";
+import { KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
 import type { Line, Parked, Wait } from "./_parking.ts";
@@ -31,7 +32,7 @@ import { CallSites } from "./_call_sites.ts";
 import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
 import { registered, type Standing } from "./_frames.ts";
 import { Cancelled, InvalidStateError, UnkillableError } from "./errors.ts";
-import { checkTid } from "./_check.ts";
+import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
 import {
   AWAITED,
   BY_EITHER,
@@ -198,24 +199,10 @@ export class Scheduler {
    * @throws {RangeError} If a time is negative or `NaN`.
    */
   constructor(options: SchedulerOptions = {}) {
+    checkOptions("make a scheduler", options, SCHEDULER_OPTIONS);
     const { clock = systemClock, timeSlice = 1, killGrace = 5000, deadlock = "throw", onUnhandledError } =
       options;
     const { stacks = false } = options;
-    checkSpan(timeSlice, "timeSlice");
-    checkSpan(killGrace, "killGrace");
-    if (deadlock !== "throw" && deadlock !== "wait") {
-      throw new TypeError(
-        `Cannot make a scheduler: deadlock is "throw" or "wait", not ${describe(deadlock)}`,
-      );
-    }
-    if (onUnhandledError !== undefined && typeof onUnhandledError !== "function") {
-      throw new TypeError(
-        `Cannot make a scheduler: onUnhandledError is a function, not ${describe(onUnhandledError)}`,
-      );
-    }
-    if (typeof stacks !== "boolean") {
-      throw new TypeError(`Cannot make a scheduler: stacks is a boolean, not ${describe(stacks)}`);
-    }
     this.#ready = (options as { [QUEUE]?: ReadyTasks })[QUEUE] ?? new ReadyQueue();
     this.#clock = clock;
     this._network = options.network;
@@ -258,7 +245,8 @@ export class Scheduler {
    * @param target What it runs.
    * @param options Its name, whether it is a daemon, a signal that kills it.
    * @returns Its tid.
-   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task; if an
+   * option is of the wrong kind.
    */
   new(target: Work<unknown>, options?: TaskOptions): number {
     return this.spawn(target, options).tid;
@@ -271,7 +259,8 @@ export class Scheduler {
    * @param target What it runs.
    * @param options Its name, whether it is a daemon, a signal that kills it.
    * @returns Its handle, to join, to kill, to await.
-   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+   * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task; if an
+   * option is of the wrong kind.
    */
   spawn<T>(target: Work<T>, options?: TaskOptions): Task<T> {
     const spawner = this.#spawnerHere();
@@ -322,13 +311,14 @@ export class Scheduler {
    * @param options Its name; a signal that kills all that this run owns.
    * @returns Main's value.
    * @throws Main's error, after all that the run owns has been killed; `JoinError` if main was killed, the reason of
-   * `signal` if that aborted, `DeadlockError` if nothing could ever go on.
+   * `signal` if that aborted, `DeadlockError` if nothing could ever go on. `TypeError` if `main` is no coroutine, or an option
+   * of the wrong kind: nothing has been run.
    */
   run<T>(main: Work<T>, options: TaskOptions = {}): Promise<T> {
     refuseInside("run");
     return new Promise((resolve, reject) => {
+      checkOptions("run", options, TASK_OPTIONS);
       const { signal, ...rest } = options;
-      checkSignal(signal);
       const drive: Driver = { fail: (error) => run.fail(error) };
       const abort = () => run.fail(signal!.reason);
       const run = new Run(this, (settlement) => {
@@ -424,12 +414,12 @@ export class Scheduler {
    * @param target The task or its tid.
    * @param options Why, and how patiently.
    * @returns `true` when it has ended, `false` if no such task lives.
-   * @throws {TypeError} If `target` is no task and no number.
-   * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative.
+   * @throws {TypeError} If `target` is no task and no number, or an option of the wrong kind.
+   * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative or `NaN`.
    */
   async kill(target: Task | number, options: KillOptions = {}): Promise<boolean> {
     if (!(target instanceof Task)) checkTid(target, "kill");
-    if (options.grace !== undefined) checkSpan(options.grace, "grace");
+    checkOptions("kill", options, KILL_OPTIONS);
     const task = typeof target === "number" ? this.#table.get(target) : target;
     if (task === undefined || !this._tell(task, options)) return false;
     if (options.wait !== false) await task._scheduler.#untilEnded([task]);
@@ -441,8 +431,11 @@ export class Scheduler {
    *
    * @param options Why, and how patiently.
    * @returns When all cleanup is done.
+   * @throws {TypeError} If an option is of the wrong kind.
+   * @throws {RangeError} If `grace` is negative or `NaN`.
    */
   async shutdown(options: KillOptions = {}): Promise<void> {
+    checkOptions("shut down", options, KILL_OPTIONS);
     while (this.#table.size > 0) {
       this._killAll(() => true, options);
       await this.#untilEnded(this.#table.list());
@@ -463,12 +456,13 @@ export class Scheduler {
    *
    * @param observer What is to be told; each of its methods is optional.
    * @returns What ends the observation when it is disposed of.
-   * @throws {TypeError} If `observer` is no object.
+   * @throws {TypeError} If `observer` is no object, or one of its methods no function.
    */
   observe(observer: Observer): Disposable {
-    if (typeof observer !== "object" || observer === null) {
+    if (!isRecord(observer)) {
       throw new TypeError(`Cannot be observed by ${describe(observer)}: an object with methods is wanted`);
     }
+    checkOptions("observe", observer, OBSERVER);
     this.#setObservers([...this.#observers, observer]);
     return { [Symbol.dispose]: () => this.#removeObserver(observer) };
   }
@@ -582,11 +576,8 @@ export class Scheduler {
     owner: Owner | null,
     parent: number | undefined,
   ): Task<T> {
-    const { name, daemon = false, signal } = options ?? NO_OPTIONS;
-    if (name !== undefined && typeof name !== "string") {
-      throw new TypeError(`Cannot spawn: a name is a string, not ${describe(name)}`);
-    }
-    checkSignal(signal);
+    if (options !== undefined) checkOptions("spawn", options, TASK_OPTIONS);
+    const { name, daemon = false } = options ?? NO_OPTIONS;
     const frame = frameOf(target, "spawn");
     const title = name ?? (typeof target === "function" ? target.name : "");
     const task: Task = new Task(this, ++this.#lastTid, title, frame, parent, owner);
@@ -1112,15 +1103,7 @@ function refuseInside(method: string): void {
   }
 }
 
-function checkSignal(signal: unknown): void {
-  if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new TypeError(`Cannot start a task: signal is an AbortSignal, not ${describe(signal)}`);
-}
-
-function checkSpan(ms: unknown, name: string): void {
-  if (typeof ms !== "number") throw new TypeError(`${name} is a number of milliseconds, not ${describe(ms)}`);
-  if (!(ms >= 0)) throw new RangeError(`${name} is 0 ms or more, not ${ms}`);
-}
+export const aScheduler: Kind = anInstance("a Scheduler", Scheduler);
 
 /**
  * Runs a coroutine on the default scheduler: see {@linkcode Scheduler.run}.

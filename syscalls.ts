@@ -12,12 +12,13 @@
  * @module
  */
 
-import { checkTid, checkTime } from "./_check.ts";
+import { checkOptions, checkTid, checkTime } from "./_check.ts";
 import { describe, type Operation, type OperationIterator, type Work, type Yieldable } from "./_operation.ts";
 import { Parked, proceed, type Wait, type WaitingOperation } from "./_parking.ts";
 import { awaitPromise } from "./_promises.ts";
 import { SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
+import { KILL_OPTIONS } from "./_options.ts";
 import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
 import { Ender, Killer, Task } from "./task.ts";
 
@@ -108,7 +109,8 @@ export class NewTask extends SystemCall<number> {
  * @param target What the task runs.
  * @param options Its name, whether it is a daemon, a signal that kills it.
  * @returns A system call that gives the new task's tid.
- * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+ * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task; if an option
+ * is of the wrong kind.
  *
  * @example
  * ```ts
@@ -149,7 +151,8 @@ class Spawn<T> extends SystemCall<Task<T>> {
  * @param target What the task runs.
  * @param options Its name, whether it is a daemon, a signal that kills it.
  * @returns A system call that gives the handle of the new task, which is at the end of the ready queue.
- * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task.
+ * @throws {TypeError} If `target` is no coroutine, or one that is running, has ended or belongs to another task; if an option
+ * is of the wrong kind.
  *
  * @example
  * ```ts
@@ -169,6 +172,8 @@ export function spawn<T>(target: Work<T>, options?: TaskOptions): SystemCall<Tas
   return new Spawn(target, options);
 }
 
+const NO_OPTIONS: KillOptions = {};
+
 /** Kills a task. See {@linkcode kill}. */
 export class KillTask extends SystemCall<boolean> {
   readonly #target: Task | number;
@@ -179,13 +184,13 @@ export class KillTask extends SystemCall<boolean> {
    *
    * @param target The task or its tid.
    * @param options Why, and how patiently.
-   * @throws {TypeError} If `target` is neither.
-   * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative.
+   * @throws {TypeError} If `target` is neither, or an option of the wrong kind.
+   * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative or `NaN`.
    */
-  constructor(target: Task | number, options: KillOptions = {}) {
+  constructor(target: Task | number, options: KillOptions = NO_OPTIONS) {
     super();
     if (!(target instanceof Task)) checkTid(target, "kill");
-    if (options.grace !== undefined) checkTime(options.grace, "kill with a grace of");
+    if (options !== NO_OPTIONS) checkOptions("kill", options, KILL_OPTIONS);
     this.#target = target;
     this.#options = options;
   }
@@ -219,8 +224,8 @@ export class KillTask extends SystemCall<boolean> {
  * @param options `reason`: what its `Cancelled` says. `grace`: the ms that its cleanup may take before its frames are
  * closed, `killGrace` of the scheduler if not given. `force`: close them at once. `wait: false`: do not wait for the end.
  * @returns A system call that gives `true` when the task has ended, `false` if no such task lives.
- * @throws {TypeError} If `target` is no task and no number.
- * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative.
+ * @throws {TypeError} If `target` is no task and no number, or an option of the wrong kind.
+ * @throws {RangeError} If the tid is no whole number from 1, or `grace` is negative or `NaN`.
  *
  * @example
  * ```ts

@@ -10,6 +10,7 @@
 
 import { type Frame, registered } from "./_frames.ts";
 import { inspector } from "./_inspector.ts";
+import { aBoolean, aCount, checkOptions, type Kinds } from "./_check.ts";
 import { describe } from "./_operation.ts";
 import { Task } from "./task.ts";
 
@@ -22,6 +23,8 @@ export interface WhereOptions {
   /** The most frames to be listed, the innermost first; 1000 if not given. */
   limit?: number;
 }
+
+const WHERE_OPTIONS: Kinds<WhereOptions> = { locals: aBoolean, limit: aCount(1) };
 
 registered.locator = inspector;
 
@@ -40,8 +43,8 @@ registered.locator = inspector;
  * @param task The task. One that has ended has no frames.
  * @param options Whether local variables are wanted, and how many frames.
  * @returns The frames, innermost first.
- * @throws {TypeError} If `task` is no task.
- * @throws {RangeError} If `limit` is not 1 or more.
+ * @throws {TypeError} If `task` is no task, or an option of the wrong kind.
+ * @throws {RangeError} If `limit` is no whole number from 1, or `Infinity`.
  *
  * @example
  * ```ts
@@ -66,8 +69,8 @@ export async function where(task: Task, options: WhereOptions = {}): Promise<Fra
   if (!(task instanceof Task)) {
     throw new TypeError(`Cannot tell where ${describe(task)} is: a task is wanted`);
   }
+  checkOptions("tell where a task is", options, WHERE_OPTIONS);
   const { locals = false, limit = 1000 } = options;
-  if (!(limit >= 1)) throw new RangeError(`Cannot tell ${limit} frames: limit is 1 or more`);
   const [standing] = await inspector.locate([task], { locals, limit });
   return standing!.frames;
 }

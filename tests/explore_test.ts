@@ -613,10 +613,14 @@ Deno.test("explore refuses what it cannot explore", () => {
   const cases: [() => ExploreReport, new () => Error, string][] = [
     [() => explore(sleep(1) as never), TypeError, "Cannot explore an object of class Sleep"],
     [() => explore(async () => {}), TypeError, "Cannot explore a body that gives a promise"],
-    [() => explore(() => {}, { strategy: "fast" as never }), TypeError, 'strategy is one of "auto", "fifo"'],
-    [() => explore(() => {}, { runs: 0 }), RangeError, "runs is a whole number from 1, not 0"],
-    [() => explore(() => {}, { runs: "9" as never }), TypeError, "runs is a number, not the string"],
-    [() => explore(() => {}, { maxMs: -1 }), RangeError, "Cannot explore for -1 ms"],
+    [() => explore(() => {}, { strategy: "fast" as never }), TypeError, 'strategy is "auto", "fifo"'],
+    [() => explore(() => {}, { runs: 0 }), RangeError, "runs is a whole number from 1, or Infinity, not 0"],
+    [
+      () => explore(() => {}, { runs: "9" as never }),
+      TypeError,
+      "runs is a whole number from 1, or Infinity, not the string",
+    ],
+    [() => explore(() => {}, { maxMs: -1 }), RangeError, "maxMs is a number of ms from 0, not -1"],
     [() => explore(() => {}, { preemptions: 0.5 }), RangeError, "preemptions is a whole number from 0"],
     [() => explore(() => {}, { seed: NaN }), RangeError, "seed is a whole number, not NaN"],
   ];
@@ -632,7 +636,8 @@ Deno.test("explore refuses what it cannot explore", () => {
     [(world) => world.maybe(2), "it is from 0 to 1"],
     [(world) => world.always(1 as never, () => true), "always takes a label first"],
     [(world) => world.always("x", true as never), "a function is wanted, not true"],
-    [(world) => world.eventually("x", () => true, { within: -1 }), "-1 ms"],
+    [(world) => world.sometimes("x", 1 as never), "a function is wanted, not 1"],
+    [(world) => world.eventually("x", () => true, { within: -1 }), "within is a number of ms from 0, not -1"],
   ];
   for (const [body, message] of wrong) assertStringIncludes(broken(body).message, message);
   let kept: World | undefined;

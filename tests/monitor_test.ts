@@ -322,7 +322,11 @@ Deno.test("a monitor listens on loopback or a Unix socket, and nowhere else", as
       TypeError,
       "Cannot monitor: options with a port or a path are wanted",
     ],
-    [{ port: 0, scheduler: {} as Scheduler }, TypeError, "Cannot monitor an object: a scheduler is wanted"],
+    [
+      { port: 0, scheduler: {} as Scheduler },
+      TypeError,
+      "Cannot monitor: scheduler is a Scheduler, not an object",
+    ],
   ];
   for (const [options, kind, message] of refused) assertThrows(() => monitor(options), kind, message);
   for (const hostname of ["localhost", "127.0.0.2", "::1"]) {

@@ -354,8 +354,18 @@ Deno.test("a select that both puts to and gets from a queue does one of the two,
 
 Deno.test("an order or a capacity that is none is refused", () => {
   assertThrows(() => new Queue({ order: "best" as "fifo" }), TypeError, '"fifo", "lifo" or a comparison');
-  assertThrows(() => new Queue(5 as QueueOptions<number>), TypeError, "options are wanted");
-  assertThrows(() => new Queue({ capacity: 0 }), RangeError, "a whole number from 1, or Infinity,");
+  assertThrows(
+    () => new Queue(5 as QueueOptions<number>),
+    TypeError,
+    "options are an object with name, capacity or order, not 5",
+  );
+  for (const capacity of [0, -1, 0.5, NaN]) {
+    const message = `capacity is a whole number from 1, or Infinity, not ${capacity}`;
+    assertThrows(() => new Queue({ capacity }), RangeError, message);
+  }
+  for (const capacity of ["1", null, {}, 1n] as never[]) {
+    assertThrows(() => new Queue({ capacity }), TypeError, "capacity is a whole number");
+  }
 });
 
 Deno.test("interrupting producers and consumers, at any step, loses and doubles no item", () => {

@@ -173,7 +173,6 @@ Deno.test("capacities, permits and counts are checked where they are given", () 
     ["acquire", (n) => semaphore.tryAcquire(n), [0, -1, 0.5, NaN, Infinity]],
     ["release", (n) => semaphore.release(n), [0, -1, 0.5, NaN, Infinity]],
     ["notify", (n) => condition.notify(n), [-1, 0.5, NaN]],
-    ["make a queue of capacity", (capacity) => new Queue({ capacity }), [0, -1, 0.5, NaN]],
     ["make a channel of capacity", (n) => new Channel(n), [-1, 0.5, NaN]],
   ];
   for (const [verb, use, wrongSizes] of uses) {

@@ -207,7 +207,7 @@ Deno.test("trace() takes a whole number of events", () => {
   assertThrows(
     () => trace({ capacity: 0 }),
     RangeError,
-    "Cannot trace: capacity is a whole number of events from 1, not 0",
+    "Cannot trace: capacity is a whole number from 1, or Infinity, not 0",
   );
   assertThrows(() => trace({ capacity: "9" as unknown as number }), TypeError);
 });

@@ -248,7 +248,11 @@ Deno.test("where() takes a task, and a limit of 1 or more", async () => {
   await perform(function* () {
     const task = yield* currentTask();
     yield* until(
-      assertRejects(() => where(task, { limit: 0 }), RangeError, "Cannot tell 0 frames: limit is 1 or more"),
+      assertRejects(
+        () => where(task, { limit: 0 }),
+        RangeError,
+        "limit is a whole number from 1, or Infinity, not 0",
+      ),
     );
   });
 });

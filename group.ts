@@ -12,6 +12,7 @@
  */
 
 import { Children } from "./_children.ts";
+import { type AsCompleted, Completions } from "./_completions.ts";
 import { FirstOf, isSingleWait, type SelectCase } from "./_select.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
 import { aCount, checkOptions, type Kinds } from "./_check.ts";
@@ -21,9 +22,10 @@ import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import { Future } from "./future.ts";
 import type { Scheduler, TaskOptions } from "./scheduler.ts";
-import { ENDED, processor } from "./_processor.ts";
 import { SystemCall } from "./syscalls.ts";
 import { EndCallback, type Outcome, type Owner, Task } from "./task.ts";
+
+export type { AsCompleted } from "./_completions.ts";
 
 /** What the body of {@linkcode taskGroup} gets. */
 export interface TaskGroup {
@@ -656,105 +658,13 @@ class Race<T> extends GroupCall<T> {
   }
 }
 
-/** What {@linkcode asCompleted} gives: the values in the order in which they come. */
-export interface AsCompleted<T> {
-  /** Waits for the next to end: gives its value, or throws its error; the `next()` after that goes on. */
-  next(): Operation<IteratorResult<T, undefined>>;
-}
-
-class CompletionWaiter extends Waiter {
-  get reason(): string {
-    return "the next of several to end";
-  }
-}
-
-class Completions<T> implements AsCompleted<T> {
-  readonly #items: Work<unknown>[];
-  /** Those that have ended, and how many of them have been given. */
-  readonly #ended: Task[] = [];
-  #given = 0;
-  readonly #line: ParkingPlace<CompletionWaiter> = new ParkingPlace();
-  #started = false;
-  /** Those that have not been given to anybody yet. */
-  #left: number;
-
-  /** With whose end nobody is left to ask for the rest: who has made it, or else who asks first. */
-  #owner: Task | null = processor.task;
-
-  constructor(items: Work<unknown>[]) {
-    this.#items = items;
-    this.#left = items.length;
-  }
-
-  next(): Operation<IteratorResult<T, undefined>> {
-    return new NextCompletion<T>((task, scheduler) => this.#next(task, scheduler));
-  }
-
-  #next(task: Task, scheduler: Scheduler): IteratorResult<T, undefined> | Parked {
-    if (!this.#started) this.#start(task, scheduler);
-    if (this.#given < this.#ended.length) return this.#give(this.#ended[this.#given++]!);
-    if (this.#left === 0) return { done: true, value: undefined };
-    const waiter = new CompletionWaiter();
-    const parked = scheduler._parkAs(task, waiter);
-    this.#line.push(waiter);
-    return parked;
-  }
-
-  #start(task: Task, scheduler: Scheduler): void {
-    this.#started = true;
-    const tasks = this.#items.map((item) => scheduler.spawn(item));
-    for (const child of tasks) child._whenEnded(new EndCallback(() => this.#arrived(child)));
-    const owner = this.#owner === null || this.#owner._state === ENDED ? task : this.#owner;
-    (owner._extra.atEnd ??= []).push(() => {
-      for (const child of tasks.reverse()) {
-        scheduler._tell(child, { reason: new Error("nobody waits for it any more") });
-      }
-    });
-  }
-
-  #arrived(child: Task): void {
-    const waiter = this.#line.shift();
-    if (waiter === null) {
-      this.#ended.push(child);
-      return;
-    }
-    const scheduler = waiter._task!._scheduler;
-    try {
-      scheduler.resume(waiter, this.#give(child));
-    } catch (error) {
-      scheduler.fail(waiter, error);
-    }
-    if (this.#left > 0) return;
-    for (let idle = this.#line.shift(); idle !== null; idle = this.#line.shift()) {
-      idle._task!._scheduler.resume(idle, { done: true, value: undefined });
-    }
-  }
-
-  #give(child: Task): IteratorResult<T, undefined> {
-    this.#left--;
-    return { done: false, value: child._result() as T };
-  }
-}
-
-class NextCompletion<T> extends SystemCall<IteratorResult<T, undefined>> {
-  readonly #next: (task: Task, scheduler: Scheduler) => IteratorResult<T, undefined> | Parked;
-
-  constructor(next: (task: Task, scheduler: Scheduler) => IteratorResult<T, undefined> | Parked) {
-    super();
-    this.#next = next;
-  }
-
-  handle(task: Task, scheduler: Scheduler): IteratorResult<T, undefined> | Parked {
-    return this.#next(task, scheduler);
-  }
-}
-
 /**
  * Goes through a list in the order in which its members end; those that are done already come first, in the order of the
- * list. What has to be run is started by the first `next()`, and told to end when the task that called this has ended.
+ * list. What has to be run is started by the first `next()`, and told to end when the task that called this has ended, or
+ * before, when the object is closed: who does not go through all of it declares it with `using`.
  *
  * @param awaitables A list or a record.
- * @returns An object whose `next()` waits for the next to end.
+ * @returns An object whose `next()` waits for the next to end, and whose `close()` gives up the rest.
  *
  * @example
  * ```ts

@@ -4,6 +4,7 @@ import {
   asCompleted,
   Cancelled,
   type Coroutine,
+  currentTask,
   Future,
   JoinError,
   kill,
@@ -667,6 +668,90 @@ Deno.test("asCompleted: a next that is cancelled loses nothing, and what nobody 
     }
   });
   assertEquals(log, ["TimeoutError", "TimeoutError", "a slept", "a done", "got a", "b told", "b done"]);
+});
+
+Deno.test("asCompleted that is closed ends what it has started, and lets go of what it waits for", () => {
+  const log: string[] = [];
+  const scheduler = virtual();
+  const later = new Future<string>();
+  scheduler.runSync(function* () {
+    const other = yield* spawn(sleep(1000), { daemon: true });
+    {
+      using values = asCompleted([sleeper(log, "first", 1, 0), sleeper(log, "slow", 1000, 0), later, other]);
+      log.push((yield* values.next()).value as string);
+    }
+    yield* sleep(1);
+    // Main and the daemon are left: nobody waits for either of the two any more.
+    log.push(scheduler.ps().map(({ tid }) => tid).join());
+    assertEquals(other.state, "waiting");
+
+    const values = asCompleted([later]);
+    const asking = yield* spawn(values.next());
+    yield;
+    values.close();
+    values.close();
+    log.push(`${(yield* asking).done}, ${(yield* values.next()).done}`);
+
+    const untouched = sleeper(log, "never begun", 1, 0);
+    asCompleted([untouched]).close();
+    const one = asCompleted([untouched]);
+    log.push((yield* one.next()).value!);
+  });
+  assertEquals(log, [
+    "first slept",
+    "first done",
+    "first",
+    "slow told",
+    "slow done",
+    "1,2",
+    "true, true",
+    "never begun slept",
+    "never begun done",
+    "never begun",
+  ]);
+});
+
+Deno.test("a task that goes through many lists by asCompleted keeps nothing of those that are over", () => {
+  virtual().runSync(function* () {
+    const self = yield* currentTask();
+    for (let i = 0; i < 100; i++) {
+      const whole = asCompleted([sleep(1), Future.resolve(i)]);
+      while (!(yield* whole.next()).done);
+      using left = asCompleted([sleep(1), sleep(1000)]);
+      yield* left.next();
+    }
+    assertEquals(self._extras?.atEnd, []);
+  });
+});
+
+Deno.test("a failure that comes before asCompleted is asked for it is told to nobody else, unless nobody asks", () => {
+  const log: string[] = [];
+  const scheduler = new Scheduler({
+    clock: new VirtualClock(),
+    onUnhandledError: (error) => log.push(`unhandled ${(error as Error).message}`),
+  });
+  scheduler.runSync(function* () {
+    const values = asCompleted([failing("first", 1), failing("second", 2), failing("third", 3)]);
+    for (let i = 0; i < 2; i++) {
+      try {
+        yield* values.next();
+      } catch (error) {
+        log.push(`threw ${(error as Error).message}`);
+      }
+      yield* sleep(10);
+    }
+    log.push("closes");
+    values.close();
+    yield* sleep(10);
+
+    yield* yield* spawn(function* () {
+      const values = asCompleted([sleep(1), failing("fourth", 2)]);
+      yield* values.next();
+      yield* sleep(10);
+      log.push("ends");
+    });
+  });
+  assertEquals(log, ["threw first", "threw second", "closes", "unhandled third", "ends", "unhandled fourth"]);
 });
 
 Deno.test("groups, all, race, settle and asCompleted can be interrupted at any step without a leak", () => {

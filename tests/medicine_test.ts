@@ -435,7 +435,7 @@ exhaust("a group: the first failure ends the others, and is the one that is thro
 exhaust("all, race, settle and asCompleted clean up after themselves, wherever a kill lands", (world) => {
   const alive = new Set<string>();
   const works = () => [noting(alive, "a", sleep(1)), noting(alive, "b", sleep(2))];
-  const kind = world.choose(4);
+  const kind = world.choose(5);
   const owner = world.spawn(function* () {
     try {
       if (kind === 0) assertEquals(yield* all(works()), ["a", "b"]);
@@ -448,8 +448,12 @@ exhaust("all, race, settle and asCompleted clean up after themselves, wherever a
         assertEquals((yield* ended.next()).value, "a");
         assertEquals((yield* ended.next()).value, "b");
       }
+      if (kind === 4) {
+        using left = asCompleted(works());
+        assertEquals((yield* left.next()).value, "a");
+      }
     } finally {
-      if (kind !== 3) assertEquals(alive.size, 0);
+      if (kind < 3) assertEquals(alive.size, 0);
     }
   });
   killer(world, [owner]);

@@ -66,7 +66,11 @@ export interface Failure {
 export interface TaskOptions {
   /** Its name in listings and reports; that of the function it is made from if not given. */
   name?: string;
-  /** It ends with its run instead of keeping it alive. */
+  /**
+   * It ends with its run instead of keeping it alive. While a daemon waits for the host, such as for a signal or a client,
+   * that keeps no deadlock of the others from being reported: who feeds others from a socket is to be no daemon. While it
+   * waits for a timer, a promise or a future, nothing is a deadlock: whoever it then resumes may be one of those that wait.
+   */
   daemon?: boolean;
   /** When it aborts, the task is killed with its reason. */
   signal?: AbortSignal;

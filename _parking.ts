@@ -35,7 +35,7 @@ export interface Wait {
    * Who can end this wait. `"tasks"`, the default: another task. `"host"`: a socket, a signal, a callback of the process.
    * `"outside"`: code outside the kernel, which holds a promise. `"either"`: a task or code outside, as with a future.
    * As long as a task waits for more than tasks, nothing is a deadlock; and for the host and for code outside, a virtual
-   * clock stands.
+   * clock stands. What a daemon waits for of the host does not count for either.
    */
   readonly source?: "tasks" | "host" | "outside" | "either";
   /** The tasks without which this wait cannot end. A ring of them is refused as a deadlock. */

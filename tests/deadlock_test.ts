@@ -3,8 +3,11 @@ import {
   type Coroutine,
   currentTask,
   DeadlockError,
+  Event,
+  Future,
   join,
   kill,
+  Queue,
   run,
   Scheduler,
   shield,
@@ -285,6 +288,44 @@ Deno.test("the cleanup of a daemon may wait for the host when nothing else is le
     yield;
   });
   assertEquals(log, ["cleaned up"]);
+});
+
+Deno.test("a daemon that waits for the host keeps no deadlock from being seen", async () => {
+  const forSignal = new (class extends SystemCall<void> {
+    handle(task: Task, scheduler: Scheduler) {
+      return scheduler.park(task, { reason: "a signal", source: "host" });
+    }
+  })();
+  const error = await assertRejects(
+    () =>
+      virtual().run(function* () {
+        yield* spawn(forSignal, { name: "signals", daemon: true });
+        yield* new Event("nobody sets it").wait();
+      }),
+    DeadlockError,
+  );
+  assertEquals(error.tasks.map(({ waitingFor }) => waitingFor), ['event "nobody sets it"']);
+});
+
+Deno.test("a daemon that waits for a promise or a future may yet resume others: that is no deadlock", async () => {
+  const later = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
+  const settledLater = () => {
+    const future = new Future<void>();
+    setTimeout(() => future.setResult(), 1);
+    return future;
+  };
+  const log: string[] = [];
+  for (const wait of [() => until(later()), settledLater]) {
+    await virtual().run(function* () {
+      const items = new Queue<string>();
+      yield* spawn(function* () {
+        yield* wait();
+        yield* items.put("fed by a daemon");
+      }, { daemon: true });
+      log.push(yield* items.get());
+    });
+  }
+  assertEquals(log, ["fed by a daemon", "fed by a daemon"]);
 });
 
 /** A call that a callback of the host ends. */

@@ -17,7 +17,7 @@ import {
   timeout,
   until,
 } from "../mod.ts";
-import { MemoryNetwork } from "./_memory_network.ts";
+import { sweep } from "../testing.ts";
 import { LOCAL, perform, said, text } from "./_sockets.ts";
 
 function* echo(socket: Socket): Coroutine<void> {
@@ -318,40 +318,25 @@ Deno.test({
   },
 });
 
-Deno.test("whoever is killed, at whichever step, no connection is left open and no listener", async () => {
-  const attempt = async (interruptAt: number, who: "main" | "any"): Promise<number> => {
-    const network = new MemoryNetwork();
-    const scheduler = new Scheduler({ network });
-    let steps = 0;
-    let main: Task | undefined;
-    scheduler.observe({
-      taskCreated: (task) => main ??= task,
-      stepEnd(task) {
-        if (++steps === interruptAt) void scheduler.kill(who === "main" ? main! : task, { wait: false });
-      },
-    });
-    const client = function* (): Coroutine<void> {
-      using socket = yield* connect({ port: 7 });
-      yield* socket.send("hello");
-      yield* socket.recv();
-    };
-    await scheduler.run(taskGroup(function* (group) {
-      const server = group.spawn(serve(listen({ port: 7 }), echo, { maxConnections: 2, grace: 1 }));
-      const clients = Array.from({ length: 4 }, () => group.spawn(said(client())));
-      for (const task of clients) yield* said(task);
-      yield* kill(server);
-    })).catch((error) => assertEquals((error as Error).name, "JoinError"));
-    assertEquals(scheduler.tasks.size, 0);
-    assertEquals(network.listening, 0);
-    for (const end of network.connections.flat()) {
-      assert(end.log.includes("close"), `interrupted after step ${interruptAt}`);
-    }
-    return steps;
+Deno.test("whoever is killed, at whichever step, no connection is left open and no listener", () => {
+  const client = function* (): Coroutine<void> {
+    using socket = yield* connect({ port: 7 });
+    yield* socket.send("hello");
+    yield* socket.recv();
   };
-  const steps = await attempt(0, "main");
-  assert(steps > 15);
-  for (const who of ["main", "any"] as const) {
-    for (let step = 1; step <= steps; step++) await attempt(step, who);
+  for (const network of [{}, { latency: [1, 30], segment: [1, Infinity], seed: 1 }] as const) {
+    for (const victims of ["main", "any"] as const) {
+      const { steps } = sweep(() =>
+        taskGroup(function* (group) {
+          const server = group.spawn(
+            serve(listen({ port: 7 }), echo, { maxConnections: 2, grace: 1, onError() {} }),
+          );
+          const clients = Array.from({ length: 4 }, () => group.spawn(said(client())));
+          for (const task of clients) yield* said(task);
+          yield* kill(server);
+        }), { victims, network });
+      assert(steps > 15);
+    }
   }
 });
 

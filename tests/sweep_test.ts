@@ -1,18 +1,21 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
+  all,
   call,
+  connect,
   type Coroutine,
   defer,
   kill,
+  listen,
   type Parked,
-  type Scheduler,
+  Scheduler,
   shield,
   sleep,
   spawn,
   SystemCall,
 } from "../mod.ts";
 import { type Task, timeout, waitTask } from "../mod.ts";
-import { sweep, SweepError } from "../testing.ts";
+import { type SimulatedNetwork, sweep, SweepError } from "../testing.ts";
 
 Deno.test("sweep interrupts a program at each of its steps, by kill and by timeout", () => {
   const at: string[] = [];
@@ -138,4 +141,69 @@ Deno.test("sweep can kill any task of a program, each at each of its steps", () 
       });
     }
   }, { by: "kill", victims: "any", check: () => assertEquals(cleaned, started) });
+});
+
+Deno.test("sweep runs programs on a simulated network, and finds a socket that only one interruption leaves open", () => {
+  const server = function* (): Coroutine<void> {
+    using listener = listen({ port: 80 });
+    const [socket] = yield* listener.accept();
+    using _socket = socket;
+    yield* socket.send(yield* socket.readAll());
+  };
+  const client = function* (careful: boolean): Coroutine<void> {
+    const socket = yield* connect({ port: 80 });
+    try {
+      if (!careful) yield* sleep(1);
+      yield* socket.send("hello");
+      yield* socket.closeWrite();
+      yield* socket.readAll();
+    } finally {
+      if (careful) socket.close();
+    }
+    socket.close();
+  };
+  const both = (careful: boolean) => () => all([server, () => client(careful)]);
+  const network = { latency: [1, 20], segment: [1, 3], seed: 5 } as const;
+  const report = sweep(both(true), { network });
+  assert(report.runs === 1 + 2 * report.steps);
+  const error = assertThrows(() => sweep(both(false), { network }), SweepError);
+  assertStringIncludes(error.message, "1 sockets or listeners are still open");
+  assert(error.step > 0);
+});
+
+Deno.test("each run of a sweep has a network of its own, the same again, on which its program is set up", () => {
+  const seen = new Set<SimulatedNetwork>();
+  const times: number[] = [];
+  const report = sweep((network) => {
+    seen.add(network);
+    const listener = listen({ port: 80, hostname: "server" }); // outside its coroutine, but in its run
+    return function* () {
+      using _listener = listener;
+      const meeting = {
+        accepted: function* () {
+          const [socket] = yield* listener.accept();
+          socket.close();
+        },
+        connected: function* () {
+          using _socket = yield* connect({ port: 80, hostname: "server" });
+        },
+      };
+      yield* all(meeting);
+      times.push(Scheduler.current().now());
+    };
+  }, { by: "timeout", victims: "main", network: { latency: [5, 300], seed: 3 } });
+  assertEquals(seen.size, report.runs);
+  assertEquals(new Set(times).size, 1);
+  assert(times[0]! >= 10);
+});
+
+Deno.test("a sweep says what is wrong with its network before the first run", () => {
+  const wrong = { latency: -1 };
+  let runs = 0;
+  const error = assertThrows(() =>
+    sweep(function* () {
+      runs++;
+    }, { network: wrong }), RangeError);
+  assertStringIncludes(error.message, "latency is a finite number of ms from 0");
+  assertEquals(runs, 0);
 });

@@ -1,5 +1,7 @@
 /**
- * A network in memory, for tests: it answers at once wherever it can, from inside the call, as a simulated one does.
+ * A network in memory for tests of what a socket asks of the seam under it: it answers at once wherever it can, from inside
+ * the call, does as it is told where it does not, and notes what it was asked for. Its waits are the host's. What a program does
+ * on a network is tested on a `SimulatedNetwork`.
  *
  * @module
  */
@@ -7,11 +9,8 @@ import type {
   Acceptor,
   ConnectEndpoint,
   Connection,
-  DatagramEndpoint,
-  DatagramPort,
   Done,
   Endpoint,
-  InetEndpoint,
   ListenEndpoint,
   Network,
   TlsInfo,
@@ -184,70 +183,10 @@ class MemoryAcceptor implements Acceptor {
   }
 }
 
-/** A port for datagrams. */
-class MemoryDatagramPort implements DatagramPort {
-  readonly addr: Deno.NetAddr;
-  readonly #network: MemoryNetwork;
-  readonly #arrived: [Uint8Array, Deno.NetAddr][] = [];
-  #receiver: { buffer: Uint8Array; done: Done<readonly [number, Deno.NetAddr]> } | undefined;
-  /** What was asked of it, besides sending and receiving. */
-  readonly log: string[] = [];
-
-  constructor(network: MemoryNetwork, addr: Deno.NetAddr) {
-    this.#network = network;
-    this.addr = addr;
-  }
-
-  receive(buffer: Uint8Array<ArrayBuffer>, done: Done<readonly [number, Deno.NetAddr]>): void {
-    this.#receiver = { buffer, done };
-    this.#flow();
-  }
-
-  send(data: Uint8Array, to: InetEndpoint, done: Done<number>): void {
-    const go = () => {
-      if (data.length > 65_507) return done(hostError("Error"), undefined);
-      this.#network.datagramPorts.get(to.port)?.arrive(data.slice(), this.addr);
-      done(null, data.length);
-    };
-    if (this.#network.held === undefined) go();
-    else this.#network.held.push(go);
-  }
-
-  arrive(data: Uint8Array, from: Deno.NetAddr): void {
-    this.#arrived.push([data, from]);
-    this.#flow();
-  }
-
-  #flow(): void {
-    const receiver = this.#receiver;
-    if (receiver === undefined || this.#arrived.length === 0) return;
-    const [data, from] = this.#arrived.shift()!;
-    this.#receiver = undefined;
-    receiver.buffer.set(data);
-    receiver.done(null, [data.length, from]);
-  }
-
-  close(): void {
-    this.#network.datagramPorts.delete(this.addr.port);
-    const receiver = this.#receiver;
-    this.#receiver = undefined;
-    receiver?.done(hostError("Interrupted"), undefined);
-  }
-
-  ref(): void {
-    this.log.push("ref");
-  }
-
-  unref(): void {
-    this.log.push("unref");
-  }
-}
-
 /** A network in memory: one process, in which no two hosts have the same port. */
 export class MemoryNetwork implements Network {
   readonly #options: MemoryOptions;
   readonly #acceptors = new Map<number | string, MemoryAcceptor>();
-  readonly datagramPorts = new Map<number, MemoryDatagramPort>();
   #lastPort = 50_000;
   /** The ends of all connections: that of the one who connected, that of the one who accepted. */
   readonly connections: [MemoryConnection, MemoryConnection][] = [];
@@ -289,13 +228,6 @@ export class MemoryNetwork implements Network {
     if (this.held === undefined) go();
     else this.held.push(go);
     return { cancel: () => this.cancelled++ };
-  }
-
-  listenDatagram({ hostname, port }: DatagramEndpoint): DatagramPort {
-    const addr: Deno.NetAddr = { transport: "udp", hostname, port: port || ++this.#lastPort };
-    const datagrams = new MemoryDatagramPort(this, addr);
-    this.datagramPorts.set(addr.port, datagrams);
-    return datagrams;
   }
 
   /** How many listen. */

@@ -9,6 +9,7 @@ import {
   type Coroutine,
   listen,
   type Listener,
+  type Network,
   type Operation,
   Scheduler,
   type Socket,
@@ -17,13 +18,12 @@ import {
   until,
   type Work,
 } from "../mod.ts";
-import type { MemoryNetwork } from "./_memory_network.ts";
 
 /** The loopback address. */
 export const LOCAL = "127.0.0.1";
 
 /** Runs a program on a scheduler of its own, where nothing may go unheard. */
-export async function perform<T>(program: Work<T>, network?: MemoryNetwork): Promise<T> {
+export async function perform<T>(program: Work<T>, network?: Network): Promise<T> {
   const unheard: unknown[] = [];
   const scheduler = new Scheduler({
     ...(network === undefined ? {} : { network }),

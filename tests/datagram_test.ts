@@ -3,6 +3,8 @@ import {
   ClosedError,
   connect,
   type Coroutine,
+  type DatagramEndpoint,
+  type DatagramPort,
   type DatagramSocket,
   InvalidStateError,
   kill,
@@ -17,6 +19,7 @@ import {
   until,
   writeWait,
 } from "../mod.ts";
+import { SimulatedNetwork } from "../testing.ts";
 import { MemoryNetwork } from "./_memory_network.ts";
 import { LOCAL, perform, said, saying, text } from "./_sockets.ts";
 
@@ -30,10 +33,22 @@ function* received(socket: DatagramSocket): Coroutine<string> {
   return `${text(data)} from ${addr.transport} ${addr.hostname}`;
 }
 
-/** A behaviour of datagrams: on Deno's network with the flag, on one in memory without it. */
-function datagramTest(name: string, body: (network?: MemoryNetwork) => () => Coroutine<void>): void {
-  const network = flagged ? undefined : new MemoryNetwork();
-  Deno.test(`${name}${flagged ? " [Deno]" : ""}`, () => perform(body(network), network));
+/** A behaviour of datagrams: on Deno's network with the flag, on a simulated one without it. */
+function datagramTest(name: string, body: () => () => Coroutine<void>): void {
+  const network = flagged ? undefined : new SimulatedNetwork();
+  Deno.test(`${name}${flagged ? " [Deno]" : ""}`, () => perform(body(), network));
+}
+
+/** A network from which datagrams go out when they are let go. */
+class HoldingNetwork extends SimulatedNetwork {
+  readonly held: (() => void)[] = [];
+
+  override listenDatagram(endpoint: DatagramEndpoint): DatagramPort {
+    const port = super.listenDatagram(endpoint);
+    const send = port.send.bind(port);
+    port.send = (...sending) => void this.held.push(() => send(...sending));
+    return port;
+  }
 }
 
 datagramTest(
@@ -149,11 +164,10 @@ datagramTest(
 );
 
 Deno.test("datagrams go out one at a time, in the order of their sends; one that is cancelled before its turn does not", async () => {
-  const network = new MemoryNetwork();
+  const network = new HoldingNetwork();
   await perform(function* () {
     using here = open();
     using there = open();
-    network.held = [];
     const log: string[] = [];
     const tasks: Task[] = [];
     for (const word of ["a", "b", "c"]) {
@@ -191,7 +205,7 @@ Deno.test("a datagram socket says who it is, and what cannot be done with it whe
       assert(error instanceof ClosedError);
       assertEquals(error.message, "Cannot receive: datagram socket [::1]:53 is closed");
     }
-  }, new MemoryNetwork());
+  }, new SimulatedNetwork());
 });
 
 Deno.test("bad input for datagrams is refused where it is given", async () => {
@@ -209,12 +223,11 @@ Deno.test("bad input for datagrams is refused where it is given", async () => {
       assertThrows(() => socket.send("x", any(addr)), TypeError);
     }
     assertThrows(() => socket.send("x", { hostname: LOCAL, port: 0 }), RangeError, "port");
-  }, new MemoryNetwork());
+  }, new SimulatedNetwork());
 });
 
 Deno.test("a network without datagrams says so", async () => {
-  const { listen, connect } = new MemoryNetwork();
-  await new Scheduler({ network: { listen, connect } }).run(function* () {
+  await new Scheduler({ network: new MemoryNetwork() }).run(function* () {
     yield;
     assertThrows(() => open(), InvalidStateError, "has none");
   });

@@ -12,33 +12,25 @@ import {
   spawn,
   type Work,
 } from "../mod.ts";
-import { SimulatedNetwork, type SimulatedNetworkOptions } from "../testing.ts";
+import type { SimulatedNetworkOptions } from "../testing.ts";
 import { ExampleServer, ignore, Program } from "./_program.ts";
-import { type Stage, stage, words } from "./_transcript.ts";
+import { perform as performOn, type Scene } from "./_scene.ts";
+import { words } from "./_transcript.ts";
 
-interface Scene extends Stage {
-  network: SimulatedNetwork;
-}
-
-/** Runs a program beside the chat, on a simulated network; what it says, with the time. Nothing may be left. */
-async function perform(
+/** Runs a program beside the chat; what it says, with the time. */
+function perform(
   options: SimulatedNetworkOptions,
   program: (scene: Scene) => Coroutine<void>,
 ): Promise<string[]> {
-  const network = new SimulatedNetwork(options);
-  const set = stage({ network });
-  await set.scheduler.run(function* () {
+  return performOn(options, function* (scene) {
     const chat = new Chat();
     const listener = listen({ hostname: "chat", port: 1 });
     const onError = (error: unknown, _socket: Socket, { hostname }: Deno.NetAddr) =>
-      set.say(`  (${hostname}: ${words(error)})`);
+      scene.say(`  (${hostname}: ${words(error)})`);
     const server = yield* spawn(serve(listener, (socket) => chat.client(socket), { onError }));
-    yield* program({ ...set, network });
+    yield* program(scene);
     yield* kill(server);
-    assertEquals(set.scheduler.tasks.size, 1);
   });
-  assertEquals(network.open, 0);
-  return set.log;
 }
 
 /** One who takes part, from a host of the same name. */

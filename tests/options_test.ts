@@ -1,23 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   all,
-  Channel,
   type Clock,
-  Condition,
   connect,
   type Coroutine,
   each,
-  Event,
   kill,
   listen,
   listenDatagram,
-  Lock,
   type Network,
   Queue,
   Scheduler,
   type SchedulerOptions,
   select,
-  Semaphore,
   serve,
   settle,
   sleep,
@@ -238,23 +233,6 @@ Deno.test("sockets say what is wrong with their options", () => {
   for (const [use, message] of cases) assertThrows(use, TypeError, message);
   for (const tcpBacklog of [0, 1.5, 2 ** 31]) {
     assertThrows(() => listen({ port: 80, tcpBacklog }), RangeError, `not ${tcpBacklog}`);
-  }
-});
-
-Deno.test("a primitive takes its name, or options with a name", () => {
-  const lock = new Lock();
-  for (const wrong of [[], ["db"], new Error("db")] as Wrong[]) {
-    for (
-      const make of [
-        () => new Event(wrong),
-        () => new Lock(wrong),
-        () => new Semaphore(1, wrong),
-        () => new Condition(lock, wrong),
-        () => new Channel(1, wrong),
-      ]
-    ) {
-      assertThrows(make, TypeError, "a name is a string, not ");
-    }
   }
 });
 

@@ -1,26 +1,21 @@
 import { assert, assertEquals } from "@std/assert";
 import { proxy } from "../examples/proxy.ts";
 import { connect, type Coroutine, kill, listen, serve, sleep, type Socket, spawn } from "../mod.ts";
-import { SimulatedNetwork, type SimulatedNetworkOptions } from "../testing.ts";
+import type { SimulatedNetworkOptions } from "../testing.ts";
 import { ExampleServer, ignore, outputOf } from "./_program.ts";
-import { type Stage, stage, words } from "./_transcript.ts";
-
-interface Scene extends Stage {
-  network: SimulatedNetwork;
-}
+import { perform as performOn, type Scene } from "./_scene.ts";
+import { words } from "./_transcript.ts";
 
 const IDLE = 1000;
 
-/** A client and a server with the proxy between them: what all three say, with the time. Nothing may be left. */
-async function perform(
+/** A client and a server with the proxy between them: what all three say, with the time. */
+function perform(
   options: SimulatedNetworkOptions,
   server: (socket: Socket, scene: Scene) => Coroutine<void>,
   client: (socket: Socket, scene: Scene) => Coroutine<void>,
 ): Promise<string[]> {
-  const network = new SimulatedNetwork(options);
-  const scene = { ...stage({ network }), network };
-  const { scheduler, say, log } = scene;
-  await scheduler.run(function* () {
+  return performOn(options, function* (scene) {
+    const { network, say } = scene;
     const tasks = [];
     for (
       const [host, handler] of [
@@ -38,10 +33,7 @@ async function perform(
     });
     yield* sleep(10 * IDLE);
     for (const task of tasks) yield* kill(task);
-    assertEquals(scheduler.tasks.size, 1);
   });
-  assertEquals(network.open, 0);
-  return log;
 }
 
 /** Receives to the end, and says what. */

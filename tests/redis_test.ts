@@ -13,12 +13,12 @@ import {
   timeout,
   TimeoutError,
 } from "../mod.ts";
-import { SimulatedNetwork, type SimulatedNetworkOptions } from "../testing.ts";
+import type { SimulatedNetworkOptions } from "../testing.ts";
 import { ExampleServer, ignore, outputOf, Program } from "./_program.ts";
-import { type Stage, stage, words } from "./_transcript.ts";
+import { perform as performOn, type Scene } from "./_scene.ts";
+import { words } from "./_transcript.ts";
 
-interface Scene extends Stage {
-  network: SimulatedNetwork;
+interface RedisScene extends Scene {
   redis: Redis;
   /** A connection from a host. */
   dial: (host?: string) => Coroutine<Client>;
@@ -69,28 +69,23 @@ function encoded(command: string): string {
   return `*${args.length}\r\n${args.join("")}`;
 }
 
-/** Runs a program beside the server, on a simulated network; what it says, with the time. Nothing may be left. */
-async function perform(
+/** Runs a program beside the server; what it says, with the time. */
+function perform(
   options: SimulatedNetworkOptions,
-  program: (scene: Scene) => Coroutine<void>,
+  program: (scene: RedisScene) => Coroutine<void>,
 ): Promise<string[]> {
-  const network = new SimulatedNetwork(options);
-  const set = stage({ network });
-  function* dial(host = "client"): Coroutine<Client> {
-    return new Client(yield* network.at(host, connect({ hostname: "redis", port: 6379 })));
-  }
-  await set.scheduler.run(function* () {
+  return performOn(options, function* (scene) {
+    function* dial(host = "client"): Coroutine<Client> {
+      return new Client(yield* scene.network.at(host, connect({ hostname: "redis", port: 6379 })));
+    }
     const redis = new Redis();
-    const onError = (error: unknown) => set.say(`(${words(error)})`);
+    const onError = (error: unknown) => scene.say(`(${words(error)})`);
     const server = yield* spawn(
       serve(listen({ hostname: "redis", port: 6379 }), (socket) => redis.client(socket), { onError }),
     );
-    yield* program({ ...set, network, redis, dial });
+    yield* program({ ...scene, redis, dial });
     yield* kill(server);
-    assertEquals([...set.scheduler.tasks.values()].filter((task) => !task.daemon).length, 1);
   });
-  assertEquals([network.open, set.scheduler.tasks.size], [0, 0]);
-  return set.log;
 }
 
 /** What a list of commands is answered, however the bytes come. */

@@ -148,7 +148,7 @@ Deno.test("names are strings, given alone or as an option", () => {
       'channel "x", open',
     ],
   );
-  for (const wrong of [5, null, { name: 5 }] as never[]) {
+  for (const wrong of [5, null, { name: 5 }, ["x"], new Error("x")] as never[]) {
     for (
       const make of [
         () => new Event(wrong),

@@ -83,9 +83,13 @@ function listOf(words: readonly string[], last = "or"): string {
   return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
-/** Checks one value that may be left out. `verb` says what was to be done, `name` what it is for. */
+/** Checks one value that may be left out. */
 export function check(verb: string, name: string, value: unknown, kind: Kind): void {
-  if (value === undefined) return;
+  if (value !== undefined) checkGiven(verb, name, value, kind);
+}
+
+/** Checks one value. `verb` says what was to be done, `name` what it is for. */
+export function checkGiven(verb: string, name: string, value: unknown, kind: Kind): void {
   if (!kind.is(value)) {
     throw new TypeError(`Cannot ${verb}: ${name} is ${kind.words}, not ${describe(value)}`);
   }

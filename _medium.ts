@@ -5,7 +5,7 @@
  * @module
  */
 
-import { aCount, aFiniteTime, check, checkOptions, isRecord, type Kind, type Kinds } from "./_check.ts";
+import { aCount, aFiniteTime, checkGiven, checkOptions, isRecord, type Kind, type Kinds } from "./_check.ts";
 import { type Chance, type Choices, ChosenChance, SeededChance } from "./_chance.ts";
 import { hostError } from "./_host_error.ts";
 import type { Wire } from "./_simulated_connection.ts";
@@ -211,7 +211,7 @@ export class Medium {
   }
 
   setRate(host: string, rate: number): void {
-    check(VERB, "bandwidth", rate ?? null, aRate);
+    checkGiven(VERB, "bandwidth", rate, aRate);
     this.#rates.set(host, rate);
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { aFiniteTime, check } from "./_check.ts";
+import { aFiniteTime, checkGiven } from "./_check.ts";
 import type { Clock } from "./_clock.ts";
 
 interface Alarm {
@@ -47,7 +47,7 @@ export class VirtualClock implements Clock {
    * @throws {RangeError} If it is negative, `NaN` or infinite.
    */
   constructor(start = 0) {
-    check("make a clock", "its start", start, aFiniteTime);
+    checkGiven("make a clock", "its start", start, aFiniteTime);
     this.#now = start;
   }
 
@@ -64,7 +64,7 @@ export class VirtualClock implements Clock {
    * @throws {RangeError} If it is negative, `NaN` or infinite.
    */
   advance(ms: number): void {
-    check("advance a clock", "the time", ms ?? null, aFiniteTime);
+    checkGiven("advance a clock", "the time", ms, aFiniteTime);
     const end = this.#now + ms;
     for (
       let alarm = this.#earliest();

@@ -244,7 +244,7 @@ Deno.test("an observer whose methods are none is refused, not removed in the mid
   assertThrows(() => logSystemCalls(5 as Wrong), TypeError, "Cannot log system calls to 5");
 });
 
-Deno.test("a virtual clock has a finite time, and goes forward", () => {
+Deno.test("a virtual clock has a finite time, and goes forward; what must be given is missed", () => {
   const clock = new VirtualClock(5);
   for (const ms of [-1, NaN, Infinity]) {
     const message = `the time is a finite number of ms from 0, not ${ms}`;
@@ -255,7 +255,8 @@ Deno.test("a virtual clock has a finite time, and goes forward", () => {
     assertThrows(() => clock.advance(ms), TypeError);
     assertThrows(() => new VirtualClock(ms), TypeError);
   }
-  assertThrows(() => clock.advance(undefined as Wrong), TypeError);
+  assertThrows(() => clock.advance(undefined as Wrong), TypeError, "from 0, not undefined");
+  assertThrows(() => network.slow("server", undefined as Wrong), TypeError, "above 0, not undefined");
   assertEquals(clock.now(), 5);
 });
 

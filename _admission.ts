@@ -18,16 +18,21 @@
  * had their step, the next portion waits for it: else all that arrives would be read while tasks wait for the host to have
  * its turn, they would fill the next slice again, and every slice would cost a whole turn of the host, for good.
  *
+ * Who is put off has a timer, and nobody else: a process whose connections are idle or closed is left alone, whatever state
+ * the last burst has left behind. Such a state costs those who speak next a turn or two.
+ *
  * Below that load, which is more than a hundred connections that speak in one turn of the host, every read is admitted when
  * it is asked for, and all that this costs is a count.
  *
  * @module
  */
 
-/** A read that can be put off. The two fields belong to {@linkcode Admission}. */
+/** A connection's reads, of which one at a time can be put off. The fields belong to {@linkcode Admission}. */
 export interface Read {
   /** It is put off. */
   isPutOff: boolean;
+  /** It has ended, and the next one has not been asked for: the program has not come to it yet, or works on it. */
+  isAhead: boolean;
   /** Which one is admitted after it. */
   nextPutOff: Read | null;
   /** Puts it before the host. `completed` is to be called when it is over. */
@@ -70,7 +75,7 @@ export class Admission {
   #credit = 0;
   /** How many reads have ended in this burst. */
   #burst = 0;
-  /** How many more reads have ended than were asked for: so much the program has not come to yet, or works on. */
+  /** How many are ahead of the program, but for those of which it is known that it takes its time over them. */
   #ahead = 0;
   /** It has asked for one since the last burst. */
   #hasAsked = false;
@@ -103,7 +108,7 @@ export class Admission {
 
   /** A connection wants to read. */
   request(read: Read): void {
-    if (this.#ahead > 0) this.#ahead--;
+    this.#comeTo(read);
     this.#hasAsked = true;
     if (!this.#rationed) {
       read.start();
@@ -115,18 +120,26 @@ export class Admission {
     }
   }
 
-  /** A read that may be put off is not to wait any longer. It is the last of its connection. */
-  hurry(read: Read): void {
+  /** A connection will not be read from any more. If a read is put off, it is put before the host now, to be told so. */
+  leave(read: Read): void {
+    this.#comeTo(read);
     if (!read.isPutOff) return;
-    read.isPutOff = false; // it is passed over when its turn comes
-    this.#size--;
+    this.#admitted(read); // in the line it is passed over when its turn comes
     read.start();
     if (this.#size === 0) this.#open();
   }
 
   /** A read has ended. Those that end together are told one after the other, before anything else is done. */
-  completed(): void {
+  completed(read: Read): void {
+    read.isAhead = true;
+    this.#ahead++;
     if (this.#burst++ === 0) this.#turns.soon(this.#burstIsOver);
+  }
+
+  #comeTo(read: Read): void {
+    if (!read.isAhead) return;
+    read.isAhead = false;
+    if (this.#ahead > 0) this.#ahead--;
   }
 
   #putOff(read: Read): void {
@@ -147,19 +160,26 @@ export class Admission {
       this.#first = read.nextPutOff;
       read.nextPutOff = null;
       if (!read.isPutOff) continue;
-      read.isPutOff = false;
-      this.#size--;
+      this.#admitted(read);
       return read;
     }
   }
 
+  /** It is put off no longer. With the last one the timer goes. */
+  #admitted(read: Read): void {
+    read.isPutOff = false;
+    if (--this.#size > 0) return;
+    this.#first = this.#last = null;
+    this.#turns.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+
   #endBurst(): void {
     const burst = this.#burst;
-    const before = this.#ahead;
+    const before = this.#ahead - burst;
     const hasAsked = this.#hasAsked;
     this.#burst = 0;
     this.#hasAsked = false;
-    this.#ahead += burst;
     if (this.#trying) {
       this.#ended += burst;
       return;
@@ -214,11 +234,8 @@ export class Admission {
 
   /** Nobody is put off any more. */
   #open(): void {
-    this.#first = this.#last = null;
     this.#rationed = this.#due = false;
     this.#portion = PORTION;
-    if (this.#timer !== undefined) this.#turns.clearTimer(this.#timer);
-    this.#timer = undefined;
   }
 
   /** A program that works on many reads at a time, and is not merely behind, gets a portion all the same. */
@@ -236,7 +253,7 @@ export class Admission {
 
   /** Nothing has happened in a moment, nor in the turn in which it ended: more and more are admitted. */
   #judgeMoment(): void {
-    if (this.#isLively || this.#coming || !this.#rationed) return;
+    if (this.#isLively || this.#coming || this.#size === 0) return;
     this.#portion *= 2;
     this.#ahead = 0;
     this.#due = false;

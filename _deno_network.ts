@@ -36,16 +36,19 @@ const admission = new Admission({
 class DenoConnection<Conn extends Deno.Conn<Deno.Addr>> implements Connection, Read {
   protected readonly conn: Conn;
   isPutOff = false;
+  isAhead = false;
   nextPutOff: Read | null = null;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   #readDone: Done<number | null> | undefined;
   #writeDone: Done<number> | undefined;
   readonly #read = (n: number | null) => {
-    admission.completed();
+    admission.completed(this);
+    if (n === null) admission.leave(this);
     this.#readDone!(null, n);
   };
   readonly #readFailed = (error: unknown) => {
-    admission.completed();
+    admission.completed(this);
+    admission.leave(this);
     this.#readDone!(error, undefined);
   };
   readonly #written = (n: number) => this.#writeDone!(null, n);
@@ -85,7 +88,7 @@ class DenoConnection<Conn extends Deno.Conn<Deno.Addr>> implements Connection, R
 
   close(): void {
     this.conn.close();
-    admission.hurry(this); // to be told that it is closed
+    admission.leave(this);
   }
 
   ref(): void {
@@ -110,6 +113,7 @@ class TcpConnection extends DenoConnection<Deno.TcpConn> {
   startTls(serverName: string, options: TlsClientOptions, done: Done<Connection>): Attempt {
     const attempt = new DenoAttempt();
     settle(attempt.secure(Deno.startTls(this.conn, { ...options, hostname: serverName })), done);
+    admission.leave(this);
     return attempt;
   }
 }

@@ -36,11 +36,14 @@ interface Pending {
 /** One connection: the server's end, with a client that sends as soon as it has a reply. */
 export class Client implements Read {
   isPutOff = false;
+  isAhead = false;
   nextPutOff: Read | null = null;
   /** How many replies it has got. */
   replies = 0;
   /** It sends no more. */
   silent = false;
+  /** The server has closed it: a read that is before the host ends, without a look for events. */
+  isClosed = false;
   /** A read of it is before the host. */
   isReading = false;
   _hasArrived = false;
@@ -58,6 +61,11 @@ export class Client implements Read {
       this._reading = null;
       this.#host.readEnded(this);
     });
+  }
+
+  close(): void {
+    this.silent = this.isClosed = true;
+    if (this._reading !== null) this.#host._wake(this._reading);
   }
 
   /** The server has read: it replies, and wants to read again. */
@@ -138,7 +146,7 @@ export class RuntimeModel implements Turns {
 
   _begin(client: Client, isRead: boolean, end: () => void): void {
     this.now += BEGIN;
-    if (this.#budget > 0 && (!isRead || client._hasArrived)) {
+    if (this.#budget > 0 && (!isRead || client._hasArrived || client.isClosed)) {
       this.#budget--;
       this.now += SYSTEM_CALL;
       this.#soon.push(end);
@@ -146,10 +154,10 @@ export class RuntimeModel implements Turns {
     }
     const pending = { client, isRead, end, isAwake: false };
     if (isRead) client._reading = pending;
-    this.#wake(pending);
+    this._wake(pending);
   }
 
-  #wake(pending: Pending): void {
+  _wake(pending: Pending): void {
     if (pending.isAwake) return;
     pending.isAwake = true;
     this.#awake.push(pending);
@@ -160,9 +168,9 @@ export class RuntimeModel implements Turns {
       if (this.#sent.length === 0 || this.#sent[0]!.at > this.now) break;
       const { client } = this.#sent.shift()!;
       client._hasArrived = true;
-      if (client._reading !== null) this.#wake(client._reading);
+      if (client._reading !== null) this._wake(client._reading);
     }
-    for (const pending of this.#denied.splice(0).reverse()) this.#wake(pending);
+    for (const pending of this.#denied.splice(0).reverse()) this._wake(pending);
   }
 
   /** The task of the pending operations. */
@@ -171,7 +179,7 @@ export class RuntimeModel implements Turns {
     for (const pending of this.#awake.splice(0)) {
       this.now += TRY;
       pending.isAwake = false;
-      if (pending.isRead && !pending.client._hasArrived) continue;
+      if (pending.isRead && !pending.client._hasArrived && !pending.client.isClosed) continue;
       if (budget-- > 0) {
         this.now += SYSTEM_CALL;
         this.#ended.push(pending);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Admission } from "../_admission.ts";
-import { type Client, RuntimeModel } from "./_runtime_model.ts";
+import { Client, RuntimeModel } from "./_runtime_model.ts";
 
 const MS = 1000;
 
@@ -13,7 +13,7 @@ function serve(
   const admission = new Admission(host);
   const read = (client: Client) => admitted ? admission.request(client) : client.start();
   host.readEnded = (client) => {
-    if (admitted) admission.completed();
+    if (admitted) admission.completed(client);
     host.soon(() => client.reply(() => host.soon(() => read(client))));
   };
   for (const client of host.clients) read(client);
@@ -62,7 +62,7 @@ Deno.test("while the program does not come to what has been read, no more than t
   const backlog: Client[] = [];
   let most = 0;
   host.readEnded = (client) => {
-    admission.completed();
+    admission.completed(client);
     backlog.push(client);
     most = Math.max(most, backlog.length);
   };
@@ -87,7 +87,7 @@ Deno.test("where a program works long on many, and ends with one now and then, t
   const after = new Map(host.clients.slice(300).map((client, i) => [client, 50 * (i + 1)]));
   host.readEnded = (client) => {
     if (!after.has(client)) return read(client);
-    admission.completed();
+    admission.completed(client);
     let turns = 0;
     const work = () => {
       if (++turns < after.get(client)!) host.later(work);
@@ -142,8 +142,79 @@ Deno.test("a read that is put off is started at once when it must not wait, and 
   assert(waiting.length > 0);
   for (const client of host.clients) {
     client.silent = true;
-    admission.hurry(client);
+    admission.leave(client);
   }
   assertEquals(started, waiting);
   assertEquals([putOff(), host.hasTimer], [0, false]);
+});
+
+/** An echo server whose clients have spoken all at once, and whose connections are then all closed. */
+function closeAll(clients: number, after: number): ReturnType<typeof serve> {
+  const server = serve(clients);
+  const { host, admission } = server;
+  host.allSend();
+  host.run(after);
+  const read = host.readEnded;
+  host.readEnded = (client) => {
+    if (!client.isClosed) return read(client);
+    admission.completed(client);
+    admission.leave(client);
+  };
+  for (const client of host.clients) {
+    client.close();
+    admission.leave(client);
+  }
+  return server;
+}
+
+Deno.test("whenever all connections are closed, no timer is left, and all reads end", () => {
+  for (let after = 1 * MS; after < 5 * MS; after += 37) {
+    for (const clients of [125, 140, 200, 1000]) {
+      const { host, putOff } = closeAll(clients, after);
+      assertEquals([putOff(), host.hasTimer], [0, false], `${clients} clients, closed after ${after} µs`);
+      host.run(Infinity);
+      assertEquals(host.clients.filter(({ isReading }) => isReading).length, 0);
+      assertEquals(host.hasTimer, false);
+    }
+  }
+});
+
+Deno.test("there is a timer while a read is put off, and else there is none", () => {
+  const { host, putOff } = serve(300);
+  host.allSend();
+  let withTimer = 0;
+  for (const [end, clients] of [[20 * MS, 300], [40 * MS, 150], [60 * MS, 20], [80 * MS, 1]] as const) {
+    for (const client of host.clients.slice(clients)) client.silent = true;
+    while (host.now < end) {
+      host.run(host.now + 1);
+      assertEquals(host.hasTimer, putOff() > 0);
+      if (host.hasTimer) withTimer++;
+    }
+  }
+  assert(withTimer > 100);
+});
+
+Deno.test("what has ended without another read, as connections do, does not make the program look as if it were behind", () => {
+  const { host, admission } = closeAll(500, 3 * MS);
+  host.run(Infinity);
+  const clients = [new Client(host), new Client(host), new Client(host)];
+  host.clients.push(...clients);
+  let putOff = 0;
+  host.readEnded = (client) => {
+    admission.completed(client);
+    let turns = clients.indexOf(client);
+    const work = () => {
+      if (turns-- > 0) return host.later(work);
+      client.reply(() => {
+        admission.request(client);
+        if (client.isPutOff) putOff++;
+      });
+    };
+    work();
+  };
+  for (const client of clients) admission.request(client);
+  host.allSend();
+  host.run(host.now + 10 * MS);
+  assert(Math.min(...clients.map(({ replies }) => replies)) > 50);
+  assertEquals(putOff, 0);
 });

@@ -17,7 +17,7 @@ import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import type { Network } from "./_network.ts";
-import { KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
+import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
 import type { Line, Parked, Wait } from "./_parking.ts";
@@ -576,7 +576,7 @@ export class Scheduler {
     owner: Owner | null,
     parent: number | undefined,
   ): Task<T> {
-    if (options !== undefined) checkOptions("spawn", options, TASK_OPTIONS);
+    if (options !== undefined && !arePlain(options)) checkOptions("spawn", options, TASK_OPTIONS);
     const { name, daemon = false } = options ?? NO_OPTIONS;
     const frame = frameOf(target, "spawn");
     const title = name ?? (typeof target === "function" ? target.name : "");

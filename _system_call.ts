@@ -75,7 +75,7 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
       return { done: true, value: value as T };
     }
     const { task } = processor;
-    if (task === null) throw new TypeError("Cannot make a system call outside a task: a coroutine yields it");
+    if (task === null) throw outside();
     if (--processor.credit < 0 || processor.observed) {
       putOff(task, this, this.next);
       this._issued = true;
@@ -119,4 +119,23 @@ export abstract class SystemCall<T> implements Operation<T>, OperationIterator<T
   [TRAP](task: Task, scheduler: Scheduler): unknown {
     return this.handle(task, scheduler);
   }
+}
+
+/**
+ * The `next` of a call that never waits and whose answer is never undefined: by that an answer is told from a first call, so
+ * that the call keeps no state, and one object serves all.
+ */
+export function ask<T>(call: SystemCall<T>, answer: unknown): IteratorResult<Yieldable, T> {
+  if (answer !== undefined) return { done: true, value: answer as T };
+  const { task } = processor;
+  if (task === null) throw outside();
+  if (--processor.credit < 0 || processor.observed) {
+    putOff(task, call, call.next);
+    return { done: false, value: call };
+  }
+  return { done: true, value: call.handle(task, task._scheduler) as T };
+}
+
+function outside(): TypeError {
+  return new TypeError("Cannot make a system call outside a task: a coroutine yields it");
 }

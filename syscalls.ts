@@ -16,7 +16,7 @@ import { checkOptions, checkTid, checkTime } from "./_check.ts";
 import { describe, type Operation, type OperationIterator, type Work, type Yieldable } from "./_operation.ts";
 import { Parked, proceed, type Wait, type WaitingOperation } from "./_parking.ts";
 import { awaitPromise } from "./_promises.ts";
-import { SystemCall } from "./_system_call.ts";
+import { ask, SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
 import { KILL_OPTIONS } from "./_options.ts";
 import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
@@ -33,7 +33,14 @@ export class GetTid extends SystemCall<number> {
   handle(task: Task): number {
     return task.tid;
   }
+
+  /** Runs the call; for `yield*`. */
+  override next(value?: unknown): IteratorResult<Yieldable, number> {
+    return ask(this, value);
+  }
 }
+
+const GET_TID = new GetTid();
 
 /**
  * The number of the calling task.
@@ -49,7 +56,7 @@ export class GetTid extends SystemCall<number> {
  * ```
  */
 export function getTid(): GetTid {
-  return new GetTid();
+  return GET_TID;
 }
 
 /** The calling task itself. See {@linkcode currentTask}. */
@@ -58,7 +65,14 @@ export class CurrentTask extends SystemCall<Task> {
   handle(task: Task): Task {
     return task;
   }
+
+  /** Runs the call; for `yield*`. */
+  override next(value?: unknown): IteratorResult<Yieldable, Task> {
+    return ask(this, value);
+  }
 }
+
+const CURRENT_TASK = new CurrentTask();
 
 /**
  * The calling task itself.
@@ -77,7 +91,7 @@ export class CurrentTask extends SystemCall<Task> {
  * ```
  */
 export function currentTask(): CurrentTask {
-  return new CurrentTask();
+  return CURRENT_TASK;
 }
 
 /** Starts a task and gives its tid: the seed's form. See {@linkcode newTask}. */

@@ -13,6 +13,7 @@
 import {
   call,
   type Coroutine,
+  Event,
   type Parked,
   Scheduler,
   sleep,
@@ -58,6 +59,12 @@ function* parks(ms: number): Coroutine<void> {
   if (before !== ms) throw new Error("cannot be");
 }
 
+function* waits(event: Event): Coroutine<void> {
+  const before = event.isSet;
+  yield* event.wait();
+  if (before === event.isSet) throw new Error("cannot be");
+}
+
 function* calls(ms: number): Coroutine<void> {
   const before = ms;
   yield* call(parks(ms));
@@ -71,6 +78,7 @@ function* givesWay(ms: number): Coroutine<void> {
 }
 
 const never = new Promise<void>(() => {});
+const event = new Event();
 
 async function awaits(ms: number): Promise<void> {
   const before = ms;
@@ -128,6 +136,7 @@ function generators(): number {
 
 const kinds: Record<string, () => number | Promise<number>> = {
   "task, joins another": () => tasks((first) => joins(first)),
+  "task, waits for an event": () => tasks(() => waits(event)),
   "task, asleep": () => tasks(() => sleeps(HOUR)),
   "task, asleep, made from the function, so named": () => tasks(() => sleepsAnHour),
   "task, parked by a call of the user's": () => tasks(() => parks(HOUR)),

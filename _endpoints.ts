@@ -30,10 +30,18 @@ export interface TcpListenOptions {
   reusePort?: boolean;
   /** How many connections may wait to be accepted; 511 if not given. */
   tcpBacklog?: number;
+  /** A Unix socket has one, and no port. */
+  path?: never;
+  /** With TLS there is one, and a key. */
+  cert?: never;
+  /** With TLS there is one, and a certificate. */
+  key?: never;
+  /** With TLS there may be some. */
+  alpnProtocols?: never;
 }
 
 /** Where to listen for connections that speak TLS. */
-export interface TlsListenOptions extends TcpListenOptions {
+export interface TlsListenOptions extends Omit<TcpListenOptions, "cert" | "key" | "alpnProtocols"> {
   /** The certificate, with those that vouch for it, in PEM format. */
   cert: string;
   /** Its private key, in PEM format. */
@@ -46,6 +54,8 @@ export interface TlsListenOptions extends TcpListenOptions {
 export interface UnixListenOptions {
   /** The path of its file, which must not exist yet, and is removed by `close`. */
   path: string;
+  /** The internet has one, and no path. */
+  port?: never;
 }
 
 /** Where to listen. */
@@ -59,6 +69,8 @@ export interface TcpConnectOptions {
   hostname?: string;
   /** The connection is to speak TLS; `true` for the usual options. */
   tls?: true | TlsConnectOptions;
+  /** A Unix socket has one, and no port. */
+  path?: never;
 }
 
 /** How a connection comes to speak TLS. */
@@ -81,6 +93,8 @@ export interface StartTlsOptions extends TlsClientOptions {
 export interface UnixConnectOptions {
   /** The path of its file. */
   path: string;
+  /** The internet has one, and no path. */
+  port?: never;
 }
 
 /** What to connect to. */
@@ -98,10 +112,10 @@ export interface DatagramOptions {
 
 export function listenEndpoint(options: ListenOptions): ListenEndpoint {
   checkOptions(options, "listen");
-  if ("path" in options) return unixEndpoint(options, "listen");
+  if (options.path !== undefined) return unixEndpoint(options, "listen");
   const { port, hostname = "0.0.0.0", reusePort, tcpBacklog } = options;
   checkPort(port, 0, "listen");
-  checkString(hostname, "hostname", "listen");
+  checkHostname(hostname, "listen");
   check("listen", "reusePort", reusePort, aBoolean);
   check("listen", "tcpBacklog", tcpBacklog, aCount(1, 2 ** 31 - 1));
   const endpoint = {
@@ -124,10 +138,10 @@ export function listenEndpoint(options: ListenOptions): ListenEndpoint {
 
 export function connectEndpoint(options: ConnectOptions): ConnectEndpoint {
   checkOptions(options, "connect");
-  if ("path" in options) return unixEndpoint(options, "connect");
+  if (options.path !== undefined) return unixEndpoint(options, "connect");
   const { port, hostname = "127.0.0.1", tls } = options;
   checkPort(port, 1, "connect");
-  checkString(hostname, "hostname", "connect");
+  checkHostname(hostname, "connect");
   if (tls === undefined || tls as unknown === false) return { hostname, port };
   if (tls === true) return { hostname, port, tls: { serverName: hostname } };
   if (!isRecord(tls)) {
@@ -148,7 +162,7 @@ export function datagramEndpoint(options: DatagramOptions): DatagramEndpoint {
   checkOptions(options, "listen for datagrams");
   const { port = 0, hostname = "0.0.0.0", reuseAddress } = options;
   checkPort(port, 0, "listen for datagrams");
-  checkString(hostname, "hostname", "listen for datagrams");
+  checkHostname(hostname, "listen for datagrams");
   check("listen for datagrams", "reuseAddress", reuseAddress, aBoolean);
   return { hostname, port, ...(reuseAddress === true ? { reuseAddress } : {}) };
 }
@@ -178,7 +192,7 @@ function given<T extends object>(record: T): Given<T> {
 }
 
 function unixEndpoint(options: UnixListenOptions, verb: string): UnixEndpoint {
-  if ("port" in options) throw new TypeError(`Cannot ${verb}: a port or a path is wanted, not both`);
+  if (options.port !== undefined) throw new TypeError(`Cannot ${verb}: a port or a path is wanted, not both`);
   const { path } = options;
   checkString(path, "path", verb);
   if (path === "") throw new TypeError(`Cannot ${verb}: the path is empty`);
@@ -202,6 +216,11 @@ export function checkPort(port: unknown, least: number, verb: string): void {
 export function checkString(value: unknown, name: string, verb: string): void {
   if (typeof value === "string") return;
   throw new TypeError(`Cannot ${verb}: a ${name} is a string, not ${describe(value)}`);
+}
+
+function checkHostname(hostname: unknown, verb: string): void {
+  checkString(hostname, "hostname", verb);
+  if (hostname === "") throw new TypeError(`Cannot ${verb}: the hostname is empty`);
 }
 
 function checkStrings(value: unknown, name: string, verb: string): void {

@@ -34,7 +34,7 @@ export interface ServeOptions<Address extends Deno.Addr = Deno.Addr> {
   grace?: number;
   /**
    * Told what a handler has failed with; its socket is closed then. If not given, `onUnhandledError` of the scheduler is
-   * told.
+   * told; if it throws, that is told of both errors.
    */
   onError?: (error: unknown, socket: Socket<Address>, addr: Address) => void;
 }
@@ -207,6 +207,7 @@ class Server<Address extends Deno.Addr> {
       try {
         this.#onError(child._error, socket, socket.remoteAddr);
       } catch (error) {
+        child._scheduler._report(child._error, child); // whoever was to hear of it may have told nobody
         child._scheduler._report(error, child);
       }
     }

@@ -12,7 +12,8 @@ import { tableOf } from "./_table.ts";
 import { logSystemCalls } from "./_system_call_log.ts";
 import { trace } from "./_trace.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { kill, SystemCall } from "./syscalls.ts";
+import { select } from "./_select.ts";
+import { kill, SystemCall, waitTask } from "./syscalls.ts";
 import type { Task } from "./task.ts";
 
 /** The most tasks, and the most lines of a log, that one answer has. */
@@ -20,6 +21,9 @@ const MOST = 1000;
 
 /** The most events of a trace: to write more of them would keep the tasks waiting. */
 const MOST_EVENTS = 20_000;
+
+/** How long, in ms, a kill is waited for. A cleanup may take long, and a shield for ever. */
+const PATIENCE = 250;
 
 /** The longest that a command may watch, in ms. */
 const LONGEST = 600_000;
@@ -100,13 +104,15 @@ const commands: Record<string, Command> = {
   },
   kill: {
     usage: "kill TID [force]",
-    help: "kills a task, and waits for its end; force: closes its frames at once",
+    help: "kills a task, and waits a little for its end; force: closes its frames at once",
     *run({ scheduler, own }, words) {
       const force = takeWord(words, "force");
       const task = takeTask(scheduler, words);
       if (own.has(task)) throw new Mistake(`${task} is the monitor's own`);
-      yield* kill(task, { reason: new Error("killed from the monitor"), force });
-      return `${task} has ended: ${task._endedAs}`;
+      yield* kill(task, { reason: new Error("killed from the monitor"), force, wait: false });
+      const { name } = yield* select({ ended: waitTask(task.tid), later: hostTime(PATIENCE) });
+      if (name === "ended") return `${task} has ended: ${task._endedAs}`;
+      return `${task} has been told to end, and is still ${task._standing}`;
     },
   },
   trace: {

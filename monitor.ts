@@ -189,6 +189,7 @@ function endpointOf({ port, hostname = "127.0.0.1", path }: MonitorOptions): End
     if (typeof path !== "string") {
       throw new TypeError(`Cannot monitor: a path is a string, not ${describe(path)}`);
     }
+    if (path === "") throw new TypeError("Cannot monitor: the path is empty");
     return { path };
   }
   if (typeof port !== "number") {

@@ -8,6 +8,7 @@ import {
   kill,
   Scheduler,
   type SchedulerOptions,
+  shield,
   sleep,
   spawn,
   type Task,
@@ -160,8 +161,12 @@ Deno.test("kill kills a task and answers when its cleanup is done; not those of 
       }
     });
     yield* spawn(never.wait(), { name: "quick" });
+    const gate = new Event("gate");
+    yield* spawn(shield(gate.wait()), { name: "stubborn" });
     yield;
-    return yield* ask(port, "kill 3", "kill 4 force", "kill 4", "kill 2");
+    const answers = yield* ask(port, "kill 3", "kill 4 force", "kill 4", "kill 2", "kill 5");
+    gate.set();
+    return answers;
   });
   assertEquals(log, ["cleaned up"]);
   assertEquals(lines, [
@@ -169,6 +174,7 @@ Deno.test("kill kills a task and answers when its cleanup is done; not those of 
     'task 4 "quick" has ended: killed',
     "there is no task 4; usage: kill TID [force]",
     'task 2 "monitor" is the monitor\'s own; usage: kill TID [force]',
+    'task 5 "stubborn" has been told to end, and is still in WaitEvent, 3 frames deep, event "gate"',
   ]);
 });
 
@@ -218,7 +224,7 @@ const HELP = [
   "ps [TID] [all]      lists the tasks, from TID on; all: the monitor's own as well",
   "tree [TID] [all]    lists the tasks by who spawned them",
   "where TID [locals]  tells where a task stands, with its local variables",
-  "kill TID [force]    kills a task, and waits for its end; force: closes its frames at once",
+  "kill TID [force]    kills a task, and waits a little for its end; force: closes its frames at once",
   "trace [MS]          watches so long, 1000 ms if not given, and prints a trace for Perfetto: one line of JSON",
   "strace [MS] [TID]   watches so long, and prints the system calls that were made",
   "count [MS]          watches so long, and prints how often everything happened",

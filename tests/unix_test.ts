@@ -149,3 +149,14 @@ Deno.test("a path is a string that is not empty, and excludes a port", () => {
     assertThrows(() => connect(any(options)), TypeError, "Cannot connect");
   }
 });
+
+Deno.test("options of different kinds of sockets do not go together, which the compiler says too", () => {
+  // @ts-expect-error -- a port and a path
+  assertThrows(() => listen({ port: 1, path: "x" }), TypeError, "a port or a path is wanted, not both");
+  // @ts-expect-error -- a port and a path
+  assertThrows(() => connect({ port: 1, path: "x" }), TypeError, "a port or a path is wanted, not both");
+  // @ts-expect-error -- a certificate without its key
+  assertThrows(() => listen({ port: 1, cert: "x" }), TypeError, "key undefined");
+  assertThrows(() => listen({ port: 1, hostname: "" }), TypeError, "Cannot listen: the hostname is empty");
+  assertThrows(() => connect({ port: 1, hostname: "" }), TypeError, "Cannot connect: the hostname is empty");
+});

@@ -15,6 +15,14 @@ export function toBytes(data: unknown, verb: string): Uint8Array {
   throw new TypeError(`Cannot ${verb} ${describe(data)}: a Uint8Array or a string is wanted`);
 }
 
+/** Checks memory that bytes are to be put into. */
+export function checkMemory(memory: unknown, verb: string): void {
+  if (!(memory instanceof Uint8Array)) {
+    throw new TypeError(`Cannot ${verb} ${describe(memory)}: a Uint8Array is wanted`);
+  }
+  if (memory.length === 0) throw new RangeError(`Cannot ${verb}: the memory has no room`);
+}
+
 /** Checks a number of bytes. `Infinity` is one. */
 export function checkSize(n: unknown, least: number, verb: string): void {
   if (typeof n !== "number") {

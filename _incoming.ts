@@ -24,6 +24,9 @@ export class Incoming extends Intake {
   #ended = false;
   /** What it failed with. */
   #error: unknown;
+  /** The memory of a caller, into which the host reads instead of the buffer; and how much it has put there. */
+  #lent: Bytes | null = null;
+  #landed = 0;
   readonly #pulled: (error: unknown, n: number | null | undefined) => void;
 
   constructor(socket: Socket) {
@@ -33,7 +36,8 @@ export class Incoming extends Intake {
       if (this.isClosed) return;
       if (error !== null) this.#end(socket._readFailed(error));
       else if (n === null) this.#end(socket._failure);
-      else this.#buffer.filled(n!);
+      else if (this.#lent === null) this.#buffer.filled(n!);
+      else this.#land(this.#lent, n!);
       this.pulled();
     };
   }
@@ -44,11 +48,11 @@ export class Incoming extends Intake {
 
   /** How many bytes can be taken. */
   get size(): number {
-    return this.#buffer.size;
+    return this.#buffer.size + this.#landed;
   }
 
   get ready(): boolean {
-    return this.#buffer.size > 0 || this.#ended;
+    return this.size > 0 || this.#ended;
   }
 
   /** What keeps the connection from being used in another way; undefined if nothing does. */
@@ -69,6 +73,14 @@ export class Incoming extends Intake {
   takeCheaply(n: number): Bytes {
     this.taken += n;
     return this.#buffer.takeCheaply(n);
+  }
+
+  /** Takes what there is to the start of a caller's memory, if it is not there already: how many bytes. */
+  takeInto(memory: Bytes): number {
+    const n = this.#landed > 0 ? this.#landed : this.#buffer.takeInto(memory);
+    this.#landed = 0;
+    this.taken += n;
+    return n;
   }
 
   /** Takes the first `n` bytes, and gives the first `length` of them as text. */
@@ -96,15 +108,26 @@ export class Incoming extends Intake {
   override close(): void {
     super.close();
     this.#buffer.clear();
+    this.#lent = null;
   }
 
-  protected override pull(): void {
-    this.owner._connection.read(this.#buffer.room(), this.#pulled);
+  protected override pull(call: Take<unknown> | null): void {
+    this.#lent = call instanceof RecvInto ? call.memory : null;
+    this.owner._connection.read(this.#lent ?? this.#buffer.room(), this.#pulled);
   }
 
   protected override keepAlive(on: boolean): void {
     if (on) this.owner._connection.ref?.();
     else this.owner._connection.unref?.();
+  }
+
+  /** The host has read into a caller's memory. If that one has gone, the bytes are anybody's. */
+  #land(memory: Bytes, n: number): void {
+    const { first } = this;
+    if (memory.length < n) {
+      this.#end(new TypeError("Cannot recvInto: the memory was detached or resized meanwhile"));
+    } else if (first instanceof RecvInto && first.memory === memory) this.#landed = n;
+    else this.#buffer.put(memory.subarray(0, n));
   }
 
   #end(error: unknown): void {
@@ -143,7 +166,29 @@ export class Recv extends Receive<Bytes | null> {
   }
 }
 
-/** The same, for a stream that hands the memory on, which must be nobody else's. */
+/** Some bytes, to memory of the caller's. */
+export class RecvInto extends Receive<number | null> {
+  readonly memory: Bytes;
+
+  constructor(incoming: Incoming, memory: Bytes) {
+    super(incoming);
+    this.memory = memory;
+  }
+
+  get verb(): string {
+    return "recvInto";
+  }
+
+  take(): number | null | typeof NOT_YET {
+    if (this.memory.length === 0) {
+      throw new TypeError("Cannot recvInto: the memory was detached or resized meanwhile");
+    }
+    if (this.intake.size > 0) return this.intake.takeInto(this.memory);
+    return this.intake.atEnd() ? null : NOT_YET;
+  }
+}
+
+/** Some bytes, for a stream that hands the memory on, which must be nobody else's. */
 export class Read extends Receive<Bytes | null> {
   get verb(): string {
     return "read";

@@ -149,8 +149,12 @@ export abstract class Intake {
   /** Whether something can be taken, or an end or a failure be told, without waiting. */
   abstract readonly ready: boolean;
 
-  /** Starts the host's operation, which ends with a call of `pulled`, perhaps before this returns. */
-  protected abstract pull(): void;
+  /**
+   * Starts the host's operation, which ends with a call of `pulled`, perhaps before this returns.
+   *
+   * @param call For whom, if that is known.
+   */
+  protected abstract pull(call: Take<unknown> | null): void;
 
   /** A pending operation is to keep the process alive, or not. */
   protected abstract keepAlive(on: boolean): void;
@@ -158,6 +162,12 @@ export abstract class Intake {
   /** Whether the host's operation is pending. */
   get isPulling(): boolean {
     return this.#pulling;
+  }
+
+  /** Who is served next, if anybody waits. */
+  protected get first(): Take<unknown> | null {
+    const waiter = this.#line.first;
+    return waiter === null || waiter.isOver ? null : waiter.call;
   }
 
   /** Whether `close` has been called. */
@@ -173,7 +183,7 @@ export abstract class Intake {
         const value = call.take();
         if (value !== NOT_YET) return value;
         if (this.#pulling) break;
-        this.#pull();
+        this.#pull(call);
       }
     }
     const waiter = this.#spare ?? new TakeWaiter(call);
@@ -206,7 +216,7 @@ export abstract class Intake {
 
   /** Starts the host's operation although nobody waits, if it is not pending. */
   protected pullAhead(): void {
-    if (!this.#pulling && !this.#closed) this.#pull();
+    if (!this.#pulling && !this.#closed) this.#pull(null);
   }
 
   /** What it belongs to is closed: all who wait are told. */
@@ -228,9 +238,9 @@ export abstract class Intake {
     this.keepAlive(on);
   }
 
-  #pull(): void {
+  #pull(call: Take<unknown> | null): void {
     this.#pulling = true;
-    this.pull();
+    this.pull(call);
   }
 
   /** Where the host answers at once, this loop goes on in place of a call of itself. */
@@ -242,7 +252,7 @@ export abstract class Intake {
         const value = waiter.isOver ? undefined : waiter.call.take();
         if (value === NOT_YET) {
           if (this.#pulling) break;
-          this.#pull();
+          this.#pull(waiter.call);
           continue;
         }
         this.#line.remove(waiter);

@@ -13,7 +13,7 @@
  */
 
 import { Accept, Backlog } from "./_backlog.ts";
-import { checkSize, toBytes } from "./_bytes.ts";
+import { checkMemory, checkSize, toBytes } from "./_bytes.ts";
 import { Connect, ConnectAtAllCosts } from "./_connecting.ts";
 import { denoNetwork } from "./_deno_network.ts";
 import { describe } from "./_operation.ts";
@@ -32,7 +32,16 @@ import {
   type UnixConnectOptions,
   type UnixListenOptions,
 } from "./_endpoints.ts";
-import { Incoming, NextLine, ReadAll, Recv, RecvExactly, RecvLine, RecvUntil } from "./_incoming.ts";
+import {
+  Incoming,
+  NextLine,
+  ReadAll,
+  Recv,
+  RecvExactly,
+  RecvInto,
+  RecvLine,
+  RecvUntil,
+} from "./_incoming.ts";
 import { closed, ReadyWait } from "./_intake.ts";
 import type { Acceptor, Attempt, Connection, Done, TlsClientOptions, TlsInfo } from "./_network.ts";
 import { CloseWrite, Handshake, Outgoing, Send } from "./_outgoing.ts";
@@ -161,6 +170,35 @@ export class Socket<Address extends Deno.Addr = Deno.Addr> implements Pollable, 
   recv(maxBytes = Infinity): SystemCall<Uint8Array<ArrayBuffer> | null> {
     checkSize(maxBytes, 1, "recv");
     return new Recv(this.#incoming, maxBytes);
+  }
+
+  /**
+   * Receives what there is, as soon as there is something, into memory of the caller's: for much data, of which nothing is
+   * to be kept. What `recv` gives is new memory each time, which costs more than all else where messages are large.
+   *
+   * One that is cancelled takes no bytes. But the host's read stays with the socket, and so does `memory`, which is to be
+   * left alone until `readWait(socket)` has answered, or be given to this socket's next `recvInto`.
+   *
+   * @param memory Where the bytes go: to its start, and as many as it has room for, at least 1.
+   * @returns A system call that gives the number of bytes, at least 1; `null` at the end of the stream.
+   * @throws {TypeError} If `memory` is no `Uint8Array`; in the task, if it was detached or resized meanwhile: what came is
+   * lost then, and nothing can be received any more.
+   * @throws {RangeError} If `memory` has no room.
+   * @throws {ClosedError} In the task, if the socket is closed or gets closed meanwhile.
+   *
+   * @example
+   * ```ts
+   * import { type Coroutine, type Socket } from "@genos/kernel";
+   *
+   * function* echo(socket: Socket): Coroutine<void> {
+   *   const memory = new Uint8Array(65_536);
+   *   for (let n; (n = yield* socket.recvInto(memory)) !== null;) yield* socket.send(memory.subarray(0, n));
+   * }
+   * ```
+   */
+  recvInto(memory: Uint8Array<ArrayBuffer>): SystemCall<number | null> {
+    checkMemory(memory, "recvInto");
+    return new RecvInto(this.#incoming, memory);
   }
 
   /**

@@ -20,6 +20,7 @@ import {
   sleep,
   type Socket,
   spawn,
+  type SystemCall,
   timeout,
   TimeoutError,
   writeWait,
@@ -170,6 +171,84 @@ Deno.test("what recv gives is the caller's to keep, to change and to transfer", 
       assertEquals(text(yield* next), "abc");
     }
   }));
+});
+
+Deno.test("recvInto puts what there is into the caller's memory, and leaves what has no room there", async () => {
+  const memory = new Uint8Array(4);
+  const received = (n: number | null) => n === null ? null : text(memory.subarray(0, n));
+  for (const network of [undefined, new MemoryNetwork()]) {
+    const log: unknown[] = [];
+    await perform(
+      connected(function* (near, far) {
+        const first = yield* spawn(far.recvInto(memory));
+        yield* near.send("abcdef");
+        log.push(received(yield* first));
+        yield* readWait(far);
+        log.push(received(yield* far.recvInto(memory)), far.bytesReceived);
+        yield* near.send("ghi\n");
+        yield* readWait(far);
+        log.push(text(yield* far.recv(1)), received(yield* far.recvInto(memory.subarray(0, 1))));
+        log.push(yield* far.recvLine());
+        near.close();
+        log.push(yield* far.recvInto(memory));
+      }),
+      network,
+    );
+    assertEquals(log, ["abcd", "ef", 6, "g", "h", "i", null]);
+  }
+});
+
+Deno.test("a recvInto that is cancelled takes nothing: its bytes are the next one's, whatever that is", async () => {
+  const log: unknown[] = [];
+  const memory = new Uint8Array(10);
+  await perform(connected(function* (near, far) {
+    const others = [far.recv(), far.recvLine(), far.recvInto(memory), far.recvInto(new Uint8Array(10))];
+    for (const next of others as SystemCall<unknown>[]) {
+      log.push(yield* said(timeout(1, far.recvInto(memory))));
+      const received = yield* spawn(next);
+      yield* near.send("abc\n");
+      const value = yield* received;
+      log.push(value instanceof Uint8Array ? text(value) : value);
+    }
+    log.push(yield* said(timeout(1, far.recvInto(memory))));
+    yield* near.send("later");
+    yield* readWait(far);
+    memory.fill(0);
+    log.push(text(yield* far.recv()), far.bytesReceived);
+  }));
+  assertEquals(log, [
+    ...["TimeoutError", "abc\n", "TimeoutError", "abc", "TimeoutError", 4, "TimeoutError", 4],
+    ...["TimeoutError", "later", 21],
+  ]);
+});
+
+Deno.test("memory that is no use to recvInto is refused, and what is lost with it is told", async () => {
+  const log: unknown[] = [];
+  await perform(connected(function* (near, far) {
+    for (const memory of [5, new Uint16Array(1), new Uint8Array(0)]) {
+      try {
+        far.recvInto(memory as Uint8Array<ArrayBuffer>);
+      } catch (error) {
+        log.push(String(error));
+      }
+    }
+    const gone = new Uint8Array(5);
+    const receiving = far.recvInto(gone);
+    structuredClone(gone, { transfer: [gone.buffer] });
+    log.push(yield* said(receiving));
+    const meanwhile = new Uint8Array(5);
+    const task = yield* spawn(said(far.recvInto(meanwhile)));
+    yield;
+    structuredClone(meanwhile, { transfer: [meanwhile.buffer] });
+    yield* near.send("lost");
+    log.push(yield* task, yield* said(far.recv()));
+  }));
+  assertEquals(log, [
+    "TypeError: Cannot recvInto 5: a Uint8Array is wanted",
+    "TypeError: Cannot recvInto an object of class Uint16Array: a Uint8Array is wanted",
+    "RangeError: Cannot recvInto: the memory has no room",
+    ...["TypeError", "TypeError", "TypeError"],
+  ]);
 });
 
 Deno.test("recvExactly, recvUntil and readAll give memory of its own, filled from its start", async () => {

@@ -99,6 +99,7 @@ async function serversIn(folder: string): Promise<Server[]> {
     { name: "raw", command: [...deno, `${HERE}/raw.ts`] },
     { name: "raw-keep", command: [...deno, `${HERE}/raw_keep.ts`] },
     { name: "genos", command: [...deno, `${HERE}/genos.ts`] },
+    { name: "genos-into", command: [...deno, `${HERE}/genos_into.ts`] },
     { name: "deno-net", command: [...deno, `${HERE}/net.mjs`] },
     { name: "node-net", command: node ? ["node", `${HERE}/net.mjs`] : "there is no node" },
     { name: "c", command: [await compile(folder, "epoll")] },

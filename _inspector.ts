@@ -8,7 +8,8 @@
  *
  * A request is carried out inside `post`, and answered in a later microtask. A look at a task takes two requests, so the task
  * may move in between; its steps are counted, and a look at one that has moved is taken again. After some attempts the last
- * one stands: each of its lines was true when it was read.
+ * one stands: each of its lines was true when it was read. A look that has what it wants ends the conversation, and what is
+ * unanswered then comes back as an error, which is nobody's: to wait for it would make a report late, or hang it.
  *
  * The host asks the user for the permission to connect, on the terminal, unless it is given. So that is looked up first, and
  * without it nothing is tried.
@@ -99,7 +100,11 @@ class Look {
   }
 
   end(): void {
-    this.#session.disconnect();
+    try {
+      this.#session.disconnect();
+    } catch {
+      // The host has ended it already.
+    }
   }
 
   /**
@@ -173,6 +178,7 @@ class Look {
       this.#told = Promise.all([this.#post("Debugger.enable"), this.#post("Debugger.disable")]).then(
         () => {},
       );
+      this.#told.catch(() => {}); // a look at tasks without a coroutine does not wait for it
     }
     return this.#told;
   }
@@ -242,7 +248,7 @@ class InspectorLocator implements Locator {
 
   async locate(tasks: Task[], options: LocateOptions): Promise<Standing[]> {
     const mine = before.then(() => this.#look(tasks, options));
-    before = mine;
+    before = mine.catch(() => {}); // what is wrong with one look is not wrong with the next
     return await mine;
   }
 
@@ -273,7 +279,8 @@ class InspectorLocator implements Locator {
         break;
       }
     }
-    return { task, steps: task._steps, frames: framesOf(task, limit, this.refusal) };
+    const note = look === undefined ? this.refusal : "The inspector has given no answer";
+    return { task, steps: task._steps, frames: framesOf(task, limit, note) };
   }
 }
 

@@ -393,6 +393,32 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "where() of tasks without a coroutine, and DeadlockError of such, may be the first that a process asks",
+  ignore: !granted("run"),
+  async fn() {
+    const { frames, deadlock } = await told("operations", "--allow-sys");
+    assertEquals(frames.map(({ name, file }) => [name, file]), [["inner", PROGRAM], ["worker", PROGRAM]]);
+    assertEquals(deadlock.slice(0, 3), ["where they stand:", "  task 1", "    at WaitEvent"]);
+  },
+});
+
+Deno.test({
+  name: "where() tells names when the inspector fails half way, and lines as soon as it does not",
+  ignore: !granted("run"),
+  async fn() {
+    const note = "The inspector has given no answer";
+    const { frames } = await told("fails", "--allow-sys");
+    assertEquals(frames.map(({ name, file, note }) => [name, file, note]), [
+      ["inner", undefined, note],
+      ["worker", undefined, note],
+      ["inner", PROGRAM, undefined],
+      ["worker", PROGRAM, undefined],
+    ]);
+  },
+});
+
+Deno.test({
   name: "where() with stacks: true has the lines of calls without any permission",
   ignore: !granted("run"),
   async fn() {

@@ -114,7 +114,8 @@ const EXPLORE_OPTIONS: Kinds<ExploreOptions> = {
  * @returns What was tried.
  * @throws {ScheduleError} The smallest schedule found that breaks the program; or no run has reached what was to be reached
  * `sometimes`.
- * @throws {TypeError} If `body` is no function or an async one, or an option is of the wrong kind; inside a task.
+ * @throws {TypeError} If `body` is no function; if it, the check at the end or what is to hold is async, or gives a coroutine that
+ * nobody would run; if an option is of the wrong kind; inside a task.
  * @throws {RangeError} If a number is out of range.
  *
  * @example

@@ -11,8 +11,7 @@
 import { infoOf, listWaits } from "./_deadlock.ts";
 import { THROW } from "./_boundary.ts";
 import { ChosenQueue, type Stepping } from "./_chosen_queue.ts";
-import { realThen } from "./_guards.ts";
-import { describe } from "./_operation.ts";
+import { latenessOf } from "./_lateness.ts";
 import type { SchedulerOptions } from "./_options.ts";
 import type { NetworkConditions } from "./_medium.ts";
 import { QUEUE, type ReadyTasks } from "./_ready_queue.ts";
@@ -20,6 +19,7 @@ import { SimulatedNetwork } from "./_simulated_network.ts";
 import type { Strategy } from "./_strategies.ts";
 import { FAULT, isCounted, ORDER, type PREEMPTION, Tape } from "./_tape.ts";
 import { BrokenLockError, DeadlockError, InvalidStateError } from "./errors.ts";
+import { Future } from "./future.ts";
 import { DAEMON, OBSERVED, type Owner, Task } from "./task.ts";
 import { Scheduler } from "./scheduler.ts";
 import { VirtualClock } from "./_virtual_clock.ts";
@@ -221,11 +221,26 @@ export class Simulation implements Owner, Stepping {
     const { check } = this.#frame;
     if (this.failure === null && check !== undefined) {
       try {
-        check();
+        this.refuseLate(check(), "Cannot explore a body whose check at the end");
       } catch (error) {
         this.fail({ kind: "error", label: "the check at the end", error });
       }
     }
+  }
+
+  /**
+   * Refuses a promise, or a coroutine, from a function that was to answer at once: it would break nothing, whatever it does.
+   *
+   * @param refusal How the refusal begins: what cannot be done with the function that gave it.
+   * @throws {TypeError} If it is one; `explore` throws the same.
+   */
+  refuseLate(answer: unknown, refusal: string): void {
+    const lateness = latenessOf(answer);
+    if (lateness === undefined) return;
+    this.misuse = `${refusal} gives ${lateness}: a run is synchronous, nobody would wait for it`;
+    const error = new TypeError(this.misuse);
+    this.fail({ kind: "error", label: "the body", error });
+    throw error;
   }
 
   /** What broke the run: the first thing that did. */
@@ -401,6 +416,9 @@ class MainFrame {
   next(value?: unknown): IteratorResult<never, undefined> {
     if (this.#called) {
       if (typeof value === "function") this.check = value as () => unknown;
+      else if (!(value instanceof Task || value instanceof Future)) {
+        this.#simulation.refuseLate(value, "Cannot explore a body whose main");
+      }
       return OVER;
     }
     this.#called = true;
@@ -413,15 +431,7 @@ class MainFrame {
     }
     if (typeof made !== "object" || made === null || Array.isArray(made)) return OVER;
     if (Symbol.iterator in made) return { done: false, value: made as never };
-    const { then } = made as Partial<PromiseLike<unknown>>;
-    if (typeof then === "function") {
-      if (made instanceof Promise) realThen.call(made, undefined, () => {}); // else its rejection would be told as well
-      throw new TypeError(
-        this.#simulation.misuse = `Cannot explore a body that gives ${
-          describe(made)
-        }: a run is synchronous, main is a generator function`,
-      );
-    }
+    this.#simulation.refuseLate(made, "Cannot explore a body that");
     return OVER;
   }
 

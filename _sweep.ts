@@ -11,6 +11,7 @@
 
 import { aCount, aFunction, anything, checkOptions, type Kinds, oneOf } from "./_check.ts";
 import { Delay } from "./_delay.ts";
+import { latenessOf } from "./_lateness.ts";
 import type { SimulatedNetworkOptions } from "./_medium.ts";
 import { type Coroutine, describe, type Work } from "./_operation.ts";
 import { Waiter } from "./_parking.ts";
@@ -106,7 +107,7 @@ class WatchedScheduler extends Scheduler {
  * `listen` and `connect` work.
  * @param options How it is interrupted, and what must hold afterwards.
  * @returns How many steps the program has, and how many runs were made.
- * @throws {TypeError} If `program` is no function, or an option of the wrong kind.
+ * @throws {TypeError} If `program` is no function, an option of the wrong kind, or `check` async or a generator function.
  * @throws {RangeError} If `maxSteps` is no whole number from 1, or `Infinity`.
  * @throws {SweepError} Which interruption broke the program, and what was wrong then.
  *
@@ -208,10 +209,15 @@ export function sweep(
     for (const waiter of scheduler.waiters) {
       if (waiter._isInLine) fail(`somebody still stands in a line: ${waiter.reason}`);
     }
+    let answer: unknown;
     try {
-      check();
+      answer = check();
     } catch (error) {
       fail(`the check threw ${error}`, error);
+    }
+    const lateness = latenessOf(answer);
+    if (lateness !== undefined) {
+      throw new TypeError(`Cannot sweep: check gives ${lateness}, and nobody would wait for it`);
     }
     return steps;
   };

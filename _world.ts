@@ -156,7 +156,8 @@ export class World {
    * What must hold after every step from now on.
    *
    * @param label What it says, for the report.
-   * @param predicate Gives `false`, or throws, where it does not hold. It must not change anything.
+   * @param predicate Gives `false`, or throws, where it does not hold. It must not change anything. If it gives a promise or
+   * a coroutine, `explore` throws a `TypeError`.
    */
   always(label: string, predicate: () => boolean | void): void {
     checkClaim("always", label, predicate);
@@ -168,7 +169,8 @@ export class World {
    * What must become true after some step.
    *
    * @param label What it says, for the report.
-   * @param predicate Gives `true` once it is; `false`, or an error, before. It must not change anything.
+   * @param predicate Gives `true` once it is; `false`, or an error, before. It must not change anything. If it gives a
+   * promise or a coroutine, `explore` throws a `TypeError`.
    * @param options Within what time.
    * @throws {RangeError} If `within` is negative or `NaN`.
    */
@@ -188,6 +190,7 @@ export class World {
    *
    * @param label What it says, for the report.
    * @param condition Whether it is reached; a function is asked after every step from now on. Reached, if not given.
+   * If it gives a promise or a coroutine, `explore` throws a `TypeError`.
    */
   sometimes(label: string, condition: boolean | (() => boolean) = true): void {
     checkClaim("sometimes", label, typeof condition === "boolean" ? () => condition : condition);
@@ -221,7 +224,7 @@ export class World {
       let holds = true;
       let error: unknown;
       try {
-        holds = claim.holds() !== false;
+        holds = this.#ask(claim) !== false;
       } catch (thrown) {
         holds = false;
         error = thrown;
@@ -229,19 +232,37 @@ export class World {
       if (!holds) return simulation.fail({ kind: "always", label: claim.label, error });
     }
     if (this.#hopes.length > 0) {
-      this.#hopes = this.#hopes.filter((hope) => !hasComeTrue(hope));
+      this.#hopes = this.#hopes.filter((hope) => !this.#hasComeTrue(hope));
       this._lookAhead(simulation.clock.now());
     }
     if (this.#wishes.length > 0) {
       this.#wishes = this.#wishes.filter((wish) => {
         try {
-          if (wish.holds()) simulation.sights.set(wish.label, true);
+          if (this.#ask(wish)) simulation.sights.set(wish.label, true);
         } catch (error) {
           simulation.fail({ kind: "error", label: JSON.stringify(wish.label), error });
         }
         return simulation.sights.get(wish.label) !== true;
       });
     }
+  }
+
+  #hasComeTrue(hope: Hope): boolean {
+    try {
+      hope.error = undefined;
+      return Boolean(this.#ask(hope));
+    } catch (error) {
+      hope.error = error;
+      return false;
+    }
+  }
+
+  #ask({ label, holds }: Claim): boolean | void {
+    const answer: unknown = holds();
+    if (typeof answer === "object") {
+      this.#simulation.refuseLate(answer, `Cannot watch ${JSON.stringify(label)} by a function that`);
+    }
+    return answer as boolean | void;
   }
 
   /** @internal Nothing happens before that time; or the run is over, and nothing ever will. */
@@ -251,16 +272,6 @@ export class World {
         return this.#simulation.fail({ kind: "eventually", ...hope });
       }
     }
-  }
-}
-
-function hasComeTrue(hope: Hope): boolean {
-  try {
-    hope.error = undefined;
-    return Boolean(hope.holds());
-  } catch (error) {
-    hope.error = error;
-    return false;
   }
 }
 

@@ -645,6 +645,57 @@ Deno.test("explore refuses what it cannot explore", () => {
   assertThrows(() => kept!.maybe(), InvalidStateError, "the run of this world is over");
 });
 
+Deno.test("what is to answer at once may be neither a promise nor a coroutine: it would pass whatever is wrong", async () => {
+  const fail = () => {
+    throw new Error("never heard of");
+  };
+  const late: [answer: () => unknown, lateness: string][] = [
+    [async () => await fail(), "a promise"],
+    [() => ({ then: fail }), "a promise"],
+    [function* () {
+      fail();
+    }, "a generator"],
+    [async function* () {
+      await fail();
+    }, "an async generator"],
+    [() => sleep(1), "an object of class Sleep"],
+    [() => new Lock().with(fail), "an object of class With"],
+    [() => ({ [Symbol.iterator]: function* () {} }), "an object"],
+  ];
+  const uses: [use: (answer: never) => (world: World) => unknown, refusal: string][] = [
+    [(answer: () => unknown) => () => answer, "Cannot explore a body whose check at the end"],
+    [
+      (answer: () => unknown) =>
+        function* () {
+          yield;
+          return answer;
+        },
+      "Cannot explore a body whose check at the end",
+    ],
+    [
+      (answer: () => unknown) =>
+        function* () {
+          yield;
+          return answer();
+        },
+      "Cannot explore a body whose main",
+    ],
+    [(answer) => (world) => world.always("x", answer), 'Cannot watch "x" by a function that'],
+    [(answer) => (world) => world.eventually("x", answer), 'Cannot watch "x" by a function that'],
+    [(answer) => (world) => world.sometimes("x", answer), 'Cannot watch "x" by a function that'],
+  ];
+  for (const [answer, lateness] of late) {
+    for (const [use, refusal] of uses) {
+      const message = `${refusal} gives ${lateness}: a run is synchronous, nobody would wait for it`;
+      assertThrows(() => explore(use(answer as never)), TypeError, message);
+    }
+  }
+  for (const answer of [late[0]!, late[1]!, late[3]!]) {
+    assertThrows(() => explore(answer[0]), TypeError, `Cannot explore a body that gives ${answer[1]}`);
+  }
+  await new Promise((resolve) => setTimeout(resolve)); // nothing is heard of what they would have thrown
+});
+
 // ---- The story -------------------------------------------------------------------------------------------------------
 
 Deno.test("a failure is told as a schedule in sentences, with the places where tasks stood", () => {

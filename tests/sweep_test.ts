@@ -54,6 +54,27 @@ Deno.test("sweep finds a resource that only one interruption leaks", () => {
   );
 });
 
+Deno.test("sweep refuses a check that would answer later", async () => {
+  const fail = () => {
+    throw new Error("never heard of");
+  };
+  const checks: [check: () => void, lateness: string][] = [
+    [async () => await fail(), "a promise"],
+    [function* () {
+      fail();
+    }, "a generator"],
+    [() => sleep(1), "an object of class Sleep"],
+  ];
+  for (const [check, lateness] of checks) {
+    assertThrows(
+      () => sweep(() => sleep(1), { check }),
+      TypeError,
+      `Cannot sweep: check gives ${lateness}, and nobody would wait for it`,
+    );
+  }
+  await new Promise((resolve) => setTimeout(resolve)); // nothing is heard of what it would have thrown
+});
+
 Deno.test("sweep finds cleanup that fails, a program that hangs, and a waiter left in a line", () => {
   const cases: [() => Coroutine<unknown>, string][] = [
     [

@@ -387,6 +387,11 @@ function* waitFor(item: Yieldable): Generator<Yieldable, unknown> {
   return (yield item) as unknown;
 }
 
+/** @internal Whether a coroutine is such a wait, and none of the program's. */
+export function isWaitOfGroup(coroutine: object): boolean {
+  return coroutine instanceof waitFor;
+}
+
 /** What a child of a group runs for an item: the item itself, or a wait for it. */
 function workOf(item: Awaitable, verb: string): Work<unknown> {
   if (typeof item === "function" || isGenerator(item)) return item as Work<unknown>;

@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  all,
   call,
   connect,
   type Coroutine,
@@ -15,6 +16,7 @@ import {
   Event,
   Future,
   InvalidStateError,
+  join,
   kill,
   listen,
   listenDatagram,
@@ -22,8 +24,12 @@ import {
   type Operation,
   Queue,
   Scheduler,
+  Semaphore,
+  settle,
+  shield,
   sleep,
   spawn,
+  taskGroup,
   timeout,
   until,
 } from "../mod.ts";
@@ -747,6 +753,139 @@ Deno.test("the places are those of the source: the line of a system call, also i
   assertMatch(error.schedule[1]!, new RegExp(`^task 2 "outer" \\(spawned at explore_test.ts:${here + 6}:`));
   assertStringIncludes(error.schedule[1]!, `ran to explore_test.ts:${here + 4}:`);
   assertStringIncludes(error.schedule[1]!, "(inner), where it waits: ");
+});
+
+/** The sentences of a story, with the places of this file by how many lines they are below `here`. */
+function told(here: number, body: (world: World) => unknown): string[] {
+  return broken(body).schedule.map((sentence) =>
+    sentence.replace(/explore_test\.ts:(\d+):\d+/g, (_, line) => `line ${Number(line) - here}`)
+  );
+}
+
+function lineHere(): number {
+  return Number(/explore_test\.ts:(\d+):/.exec(new Error().stack!.split("\n")[2]!)![1]);
+}
+
+Deno.test("a wait that is a frame by itself is told by the line of the call that has made it one", () => {
+  const here = lineHere();
+  const calls: ((event: Event) => Operation<unknown>)[] = [
+    (event) => timeout(Infinity, event.wait()),
+    (event) => shield(event.wait()),
+    (event) => new Lock().with(event.wait()),
+    (event) => call(new Lock().with(event.wait())),
+    (event) => timeout(Infinity, call(shield(event.wait()))),
+    (event) => new Semaphore(1).with(event.wait()),
+  ];
+  for (const made of calls) {
+    const story = told(here, (world) => {
+      const event = new Event("reply");
+      world.spawn(function* client() {
+        yield* made(event); // 13
+      });
+    });
+    assertEquals(story, [
+      "main ran to its end",
+      'task 2 "client" (spawned at line 12) ran to line 13 (client), where it waits: event "reply"',
+    ]);
+  }
+});
+
+Deno.test("the tasks of a group are told by the line that has spawned them, and its end by the line of the group", () => {
+  const here = lineHere();
+  const calls: [make: (event: Event) => Operation<unknown>, spawned: number][] = [
+    [(event) => all([event.wait()]), 15],
+    [(event) => all([event.wait()], { concurrency: 1 }), 15],
+    [(event) => settle({ it: event.wait() }), 15],
+    [(event) => shield(all([event.wait()])), 15],
+    [(event) =>
+      taskGroup(function* (group) {
+        group.spawn(event.wait()); // 8
+      }), 8],
+  ];
+  for (const [make, spawned] of calls) {
+    const story = told(here, (world) => {
+      const event = new Event("reply");
+      world.spawn(function* client() {
+        yield* make(event); // 15
+      });
+    });
+    assertEquals(story, [
+      "main ran to its end",
+      'task 2 "client" (spawned at line 14) ran to line 15 (client), where it waits: the end of task 3',
+      `task 3 (spawned at line ${spawned}) ran to line ${spawned}, where it waits: event "reply"`,
+    ]);
+  }
+});
+
+Deno.test("a task made of an operation stands where it was spawned, and main where nothing is to be told", () => {
+  const here = lineHere();
+  assertEquals(
+    told(here, function* main(world) {
+      const event = new Event("reply");
+      yield* spawn(event.wait()); // 4
+      world.spawn(timeout(Infinity, event.wait())); // 5
+      yield* all([world.spawn(event.wait())]); // 6
+    }),
+    [
+      "main ran to line 6 (main), where it waits: the end of task 5",
+      'task 2 (spawned at line 4) ran to line 4, where it waits: event "reply"',
+      'task 3 (spawned at line 5) ran to line 5, where it waits: event "reply"',
+      'task 4 (spawned at line 6) ran to line 6, where it waits: event "reply"',
+      "task 5 (spawned at line 6) ran to line 6, where it waits: join of task 4",
+    ],
+  );
+  assertEquals(told(here, () => new Event("reply").wait()), [
+    'main ran until it waits: event "reply"',
+  ]);
+});
+
+Deno.test("a call that is yielded is told by the name of its function, and the last line before it", () => {
+  const here = lineHere();
+  assertEquals(
+    told(here, (world) => {
+      const event = new Event("reply");
+      world.spawn(function* server(): Coroutine<void> { // 4
+        yield* sleep(1); // 5
+        yield event.wait();
+      });
+      world.spawn(function* client(): Coroutine<void> { // 8
+        yield all([event.wait()]);
+      });
+    }),
+    [
+      "main ran to its end",
+      'task 2 "server" (spawned at line 4) ran to line 5 (server), where it waits: sleep until 1',
+      'task 3 "client" (spawned at line 8) ran to a yield in client, where it waits: the end of task 4',
+      'task 4 (spawned at a yield in client) ran to a yield in client, where it waits: event "reply"',
+      'at 1 ms, task 2 "server" went on to a yield in server after line 5, where it waits: event "reply"',
+    ],
+  );
+});
+
+Deno.test("a failure of a call is told with its line: a wait that is refused, a timeout, a task that is joined", () => {
+  const here = lineHere();
+  const endings = [
+    function* main(world: World): Coroutine<void> {
+      const lock = new Lock("own");
+      const task = world.spawn(function* () {
+        yield* lock.acquire();
+        yield* join(yield* spawn(lock.with(sleep(1)))); // 6
+      });
+      yield* task;
+    },
+    function* main(): Coroutine<void> {
+      yield* timeout(5, sleep(10)); // 11
+    },
+    function* main(): Coroutine<void> {
+      yield; // the line of a plain `throw` is that of its error
+      throw new Error("plain");
+    },
+  ];
+  assertEquals(endings.map((body) => told(here, body).at(-1)!.split(": ", 1)[0]), [
+    "task 3 (spawned at line 6) ran until it failed at line 6",
+    "main ran for 5 ms until it failed at line 11 (main)",
+    "main ran until it failed",
+  ]);
 });
 
 Deno.test("draws are told with their places, and time where it passes", () => {

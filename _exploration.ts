@@ -7,6 +7,7 @@
 import { Bounded } from "./_bounded.ts";
 import type { ExploreOptions, ExploreReport } from "./_explore.ts";
 import { guarded, realNow } from "./_guards.ts";
+import { wordOfConditions } from "./_medium.ts";
 import { Random } from "./_random.ts";
 import { isSame, Shrinker } from "./_shrink.ts";
 import { type Body, type Failure, Simulation } from "./_simulation.ts";
@@ -88,7 +89,11 @@ export class Exploration {
       const { tape } = simulation;
       const refuse = (why: string): never => {
         Error.stackTraceLimit = this.#teller.stackTraceLimit;
-        throw new InvalidStateError(`Cannot replay: the program is not the one that was recorded, ${why}`);
+        const [network, recorded] = [simulation.conditions, recording.network].map(wordOfConditions);
+        const other = network === recorded ? "" : ` (it was recorded with the network ${recorded || "calm"})`;
+        throw new InvalidStateError(
+          `Cannot replay: the program is not the one that was recorded, ${why}${other}`,
+        );
       };
       if (failure?.kind === "undetermined") refuse(failure.label);
       if (failure !== null) throw this.#teller.broken(failure, tape.taken(), this.#finding("replay"));

@@ -53,7 +53,7 @@ export interface ExploreOptions {
 
 /** How a recorded run is made once more. */
 export interface ReplayOptions {
-  /** How the network behaves, if `explore` was told. */
+  /** How the network behaves; as it was recorded if not given. */
   network?: NetworkConditions;
 }
 
@@ -158,7 +158,7 @@ export function explore(body: (world: World) => unknown, options: ExploreOptions
  *
  * @param string The `replay` of that error.
  * @param body The same program.
- * @param options What else `explore` was told.
+ * @param options Whether it is to be another network than was recorded.
  * @returns What was tried, if the run does not break any more.
  * @throws {ScheduleError} As it was.
  * @throws {TypeError} If `string` is no replay string, or not a whole one; if an option is of the wrong kind.
@@ -189,9 +189,10 @@ export function replay(
   body: (world: World) => unknown,
   options: ReplayOptions = {},
 ): ExploreReport {
-  const { maxSteps, patience } = read(string);
+  const { maxSteps, patience, network } = read(string);
   check(body, options, REPLAY_OPTIONS);
-  return new Exploration(body, { ...options, maxSteps, patience }).replay(string);
+  return new Exploration(body, { ...options, network: options.network ?? network, maxSteps, patience })
+    .replay(string);
 }
 
 function check<Options extends ReplayOptions>(body: unknown, options: Options, kinds: Kinds<Options>): void {

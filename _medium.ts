@@ -120,6 +120,32 @@ export function checkConditions(conditions: NetworkConditions): void {
 
 const VERB = "simulate a network";
 
+/** Conditions as a word for a replay string: `latency5_20~reset0.1`; an empty one if there are none. */
+export function wordOfConditions(conditions: NetworkConditions): string {
+  // A number may be as small as 1e-7, and hyphens part the fields of such a string.
+  const wordOf = (value: number) =>
+    value === Infinity ? "i" : String(value).replace("+", "").replace("-", "m");
+  return Object.entries(conditions)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]: [string, Span]) =>
+      name + (typeof value === "number" ? [value] : value).map(wordOf).join("_")
+    )
+    .sort()
+    .join("~");
+}
+
+/** The conditions that such a word says; undefined if it says something else. */
+export function conditionsOfWord(word: string): NetworkConditions | undefined {
+  const numberOf = (text: string) => text === "i" ? Infinity : Number(text.replace("m", "-"));
+  const conditions: Record<string, Span> = {};
+  for (const part of word === "" ? [] : word.split("~")) {
+    const [, name, first, second] = /^([a-zA-Z]+?)(i|\d[^_]*)(?:_(.+))?$/.exec(part) ?? [];
+    if (first === undefined || !Object.hasOwn(CONDITIONS, name!)) return undefined;
+    conditions[name!] = second === undefined ? numberOf(first) : [numberOf(first), numberOf(second)];
+  }
+  return conditions as NetworkConditions;
+}
+
 function rangeOf(span: Span): Range {
   return typeof span === "number" ? [span, span] : span;
 }

@@ -97,7 +97,8 @@ export class Simulation implements Owner, Stepping {
   misuse = "";
   readonly #frame: MainFrame;
   #strategy!: Strategy;
-  readonly #conditions: NetworkConditions;
+  /** How the network behaves at the beginning of a run. */
+  readonly conditions: NetworkConditions;
   #network: SimulatedNetwork | null = null;
   #main: Task | null = null;
   #firstFailed: Task | null = null;
@@ -113,14 +114,14 @@ export class Simulation implements Owner, Stepping {
     this.#frame = new MainFrame(this, body);
     this.maxSteps = maxSteps;
     this.patience = patience;
-    this.#conditions = network;
+    this.conditions = network;
   }
 
   /** The network: each run has its own, whose luck is on the tape. */
   get network(): SimulatedNetwork {
     if (!this.#running) throw new InvalidStateError("Cannot use the network of a world whose run is over");
     return this.#network ??= new SimulatedNetwork({
-      ...this.#conditions,
+      ...this.conditions,
       choices: { choose: (ways, label) => this.world._fault(ways, label) },
     });
   }

@@ -12,6 +12,8 @@
  * @module
  */
 
+import { conditionsOfWord, type NetworkConditions, wordOfConditions } from "./_medium.ts";
+
 /** Who goes next, where the task that ran cannot go on: whichever it is, nobody is stopped. */
 export const ORDER = 0;
 /** Who goes next, where the task that ran could go on: whatever is not 0 stops it, and that is a preemption. */
@@ -125,16 +127,18 @@ export interface Recording {
   readonly mark: number;
   /** A number for the text of the body. */
   readonly body: number;
+  /** How the network behaves. */
+  readonly network: NetworkConditions;
 }
 
 const VERSION = "g1";
 
 /**
- * A recording as one word that a shell, a URL and a string take as it is: version, limits, choices, marks, and a check that
- * it was copied whole. A choice below 36 is one digit, a larger one stands between `_` and `.`, and `R` says how often the one
+ * A recording as one word that a shell, a URL and a string take as it is: version, limits, choices, marks, the network if it
+ * is not calm, and a check that it was copied whole. A choice below 36 is one digit, a larger one stands between `_` and `.`, and `R` says how often the one
  * before it comes again.
  */
-export function write({ values, maxSteps, patience, length, mark, body }: Recording): string {
+export function write({ values, maxSteps, patience, length, mark, body, network }: Recording): string {
   let text = "";
   for (let i = 0; i < values.length;) {
     let end = i + 1;
@@ -145,9 +149,9 @@ export function write({ values, maxSteps, patience, length, mark, body }: Record
     i = end;
   }
   const numbers = [maxSteps, patience].map((n) => n === Infinity ? "" : n.toString(36)).join("-");
-  const word = `${VERSION}-${numbers}-${text}-${length.toString(36)}-${mark.toString(36)}-${
-    body.toString(36)
-  }`;
+  const marks = [length, mark, body].map((n) => n.toString(36)).join("-");
+  const conditions = wordOfConditions(network);
+  const word = `${VERSION}-${numbers}-${text}-${marks}${conditions === "" ? "" : `-${conditions}`}`;
   return `${word}-${(hashOf(word) % 36 ** 3).toString(36)}`;
 }
 
@@ -168,8 +172,13 @@ export function read(word: string): Recording {
   const fields = word.trim().split("-");
   const check = fields.pop()!;
   const isWhole = (hashOf(fields.join("-")) % 36 ** 3).toString(36) === check;
-  if (!isWhole || fields.length !== 7) throw refuse("it was not copied whole");
-  const [, maxSteps, patience, choices, length, mark, body] = fields as [string, ...string[]];
+  if (!isWhole || fields.length < 7 || fields.length > 8) throw refuse("it was not copied whole");
+  const [, maxSteps, patience, choices, length, mark, body, conditions = ""] = fields as [
+    string,
+    ...string[],
+  ];
+  const network = conditionsOfWord(conditions);
+  if (network === undefined) throw refuse("another version of genos has written it");
   const number = (text: string) => text === "" ? Infinity : parseInt(text, 36);
   const values: number[] = [];
   for (const [token] of choices!.matchAll(/_[0-9a-z]+\.|R[0-9a-z]+\.|[0-9a-z]/g)) {
@@ -183,5 +192,6 @@ export function read(word: string): Recording {
     length: number(length!),
     mark: number(mark!),
     body: number(body!),
+    network,
   };
 }

@@ -61,7 +61,7 @@ export class Teller {
   broken(found: Failure, values: readonly number[], finding: Finding): ScheduleError {
     const { story, failure } = this.#tell(values);
     if (failure === null || !isSame(found, failure)) return this.undetermined(values, finding);
-    const { tape, maxSteps, patience } = this.#simulation;
+    const { tape, maxSteps, patience, conditions } = this.#simulation;
     const { kind, error } = failure;
     const replay = write({
       values: tape.taken(),
@@ -70,6 +70,7 @@ export class Teller {
       length: tape.length,
       mark: tape.mark(),
       body: hashOf(String(this.#body)),
+      network: conditions,
     });
     const preemptions = tape.count(PREEMPTION);
     const schedule = story.sentences(failure);

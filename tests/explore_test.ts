@@ -964,6 +964,30 @@ Deno.test("replay breaks the program in the same way, as often as it is tried", 
   }
 });
 
+Deno.test("replay needs to be told nothing but the string, also where explore was told how the network behaves", () => {
+  const body = function* (world: World): Coroutine<void> {
+    using listener = listen({ port: 7 });
+    world.spawn(function* () {
+      using socket = yield* connect({ port: 7 });
+      yield* socket.send("abc");
+    });
+    using socket = (yield* listener.accept())[0];
+    assertEquals((yield* socket.recv())!.length, 3);
+  };
+  const network = { latency: [0.5, 3], segment: [1, Infinity], reset: 1e-7 } as const;
+  const error = broken(body, { network });
+  assertEquals(assertThrows(() => replay(error.replay, body), ScheduleError).message, error.message);
+  assertEquals(
+    assertThrows(() => replay(error.replay, body, { network }), ScheduleError).message,
+    error.message,
+  );
+  assertThrows(
+    () => replay(error.replay, body, { network: {} }),
+    InvalidStateError,
+    "(it was recorded with the network latency0.5_3~reset1em7~segment1_i)",
+  );
+});
+
 Deno.test("replay gives a report when the program has been mended and still makes the same choices", () => {
   const error = broken(lostUpdate);
   const report = replay(error.replay, (world) => {

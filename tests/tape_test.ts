@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { NetworkConditions, Span } from "../_medium.ts";
 import { Random } from "../_random.ts";
 import { read, type Recording, Tape, VALUE, write } from "../_tape.ts";
 
@@ -12,6 +13,17 @@ function someChoices(random: Random): number[] {
   return values;
 }
 
+function someConditions(random: Random): NetworkConditions {
+  const all: [keyof NetworkConditions, Span][] = [
+    ["latency", [0.5, 20]],
+    ["bandwidth", 1e21],
+    ["segment", [1, Infinity]],
+    ["reset", 1e-7],
+    ["maxOpen", Infinity],
+  ];
+  return Object.fromEntries(all.filter(() => random.chance(0.3)));
+}
+
 Deno.test("a recording is one word for a shell, and comes back whole", () => {
   const random = new Random(1);
   for (let i = 0; i < 500; i++) {
@@ -22,9 +34,10 @@ Deno.test("a recording is one word for a shell, and comes back whole", () => {
       length: random.below(100_000),
       mark: random.below(2 ** 32),
       body: random.below(2 ** 32),
+      network: someConditions(random),
     };
     const word = write(recording);
-    assert(/^g1-[\w.-]+$/.test(word), word);
+    assert(/^g1-[\w.~-]+$/.test(word), word);
     assertEquals(read(word), recording);
     // One letter more, less or other is told.
     const at = random.below(word.length - 3) + 3;

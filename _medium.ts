@@ -245,7 +245,7 @@ export class Medium {
 
   /** How many descriptors are open on all hosts. */
   get open(): number {
-    return this.#open.values().reduce((sum, count) => sum + count, 0);
+    return [...this.#open.values()].reduce((sum, count) => sum + count, 0); // iterators have no `reduce` before Node.js 22
   }
 
   /** Takes a descriptor, or tells why there is none. */

@@ -40,6 +40,7 @@ import {
   type ExploreStrategy,
   replay,
   ScheduleError,
+  sweep,
   VirtualClock,
   type World,
 } from "../testing.ts";
@@ -420,6 +421,42 @@ Deno.test("listen, connect and listenDatagram work on the network of the run, a 
   assertEquals([...received].sort(), ["a", "ab", "abc"]);
 });
 
+Deno.test("a simulated network and its explorer need no helpers of iterators, which Node.js 20 does not have", () => {
+  const iterators: object = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
+  const helpers = [
+    "map",
+    "filter",
+    "take",
+    "drop",
+    "flatMap",
+    "reduce",
+    "toArray",
+    "forEach",
+    "some",
+    "every",
+    "find",
+  ];
+  const before = helpers.map((name) => Object.getOwnPropertyDescriptor(iterators, name)!);
+  for (const name of helpers) Reflect.deleteProperty(iterators, name);
+  try {
+    const exchange = () =>
+      taskGroup(function* (group) {
+        using listener = listen({ port: 7 });
+        group.spawn(function* () {
+          using socket = yield* connect({ port: 7 });
+          yield* socket.send("abc");
+        });
+        using socket = (yield* listener.accept())[0];
+        yield* socket.readAll();
+      });
+    const network = { latency: [1, 3], segment: [1, Infinity] } as const;
+    assert(explore(exchange, { network }).complete);
+    sweep(exchange, { network });
+  } finally {
+    helpers.forEach((name, i) => Object.defineProperty(iterators, name, before[i]!));
+  }
+});
+
 Deno.test("daemons are killed at the end of a run, and clean up", () => {
   let cleaned = 0;
   const report = explore((world) => {
@@ -629,6 +666,8 @@ Deno.test("explore refuses what it cannot explore", () => {
     [() => explore(() => {}, { maxMs: -1 }), RangeError, "maxMs is a number of ms from 0, not -1"],
     [() => explore(() => {}, { preemptions: 0.5 }), RangeError, "preemptions is a whole number from 0"],
     [() => explore(() => {}, { seed: NaN }), RangeError, "seed is a whole number, not NaN"],
+    [() => explore(() => {}, { network: { latency: -1 } }), RangeError, "from 0, or two, not -1"],
+    [() => explore(() => {}, { network: { merge: NaN } }), RangeError, "from 0 to 1, not NaN"],
   ];
   for (const [run, type, message] of cases) assertThrows(run, type, message);
   const nested = broken(() => {

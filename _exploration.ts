@@ -248,10 +248,9 @@ export class Exploration {
     const promise = strategies.pct === 0
       ? ""
       : `; PCT, ${many(strategies.pct, "run")}: a bug that needs ${depth} events in ` +
-        `one order, in at most ${many(this.#tasks, "task")} and ${
-          many(this.#choices, "choice")
-        }, is found with a ` +
-        `probability of ${percent(this.#chance)} or more`;
+        `one order, in at most ${many(this.#tasks, "task")} and ${many(this.#choices, "choice")}, is found ${
+          likelihood(this.#chance)
+        }`;
     return {
       runs,
       complete,
@@ -277,7 +276,9 @@ export class Exploration {
   }
 }
 
-function percent(part: number): string {
-  const value = 100 * part;
-  return `${value >= 10 ? value.toFixed(0) : value.toPrecision(2)} %`;
+/** A chance in words, and no more than it is; what is left of 1 may be too little for a number. */
+function likelihood(chance: number): string {
+  if (chance === 1) return "for certain";
+  const value = 100 * chance;
+  return `with a probability of ${value >= 10 ? Math.floor(value) : value.toPrecision(2)} % or more`;
 }

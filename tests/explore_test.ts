@@ -170,6 +170,10 @@ Deno.test("PCT says what its runs promise: 1/(n·k^(d-1)) each, once it knows ho
     report.summary,
     "PCT, 50 runs: a bug that needs 2 events in one order, in at most 4 tasks",
   );
+  const found = [10, 200].map((runs) =>
+    explore(idle(1, 1), { strategy: "pct", runs, depth: 1 }).summary.split("is found ")[1]
+  );
+  assertEquals(found, ["with a probability of 99 % or more", "for certain"]);
   const first = explore(idle(3, 30), { strategy: "pct", runs: 1, depth: 2 });
   assertEquals(first.chance, 0); // it knew nothing of the program
 });

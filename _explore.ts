@@ -103,7 +103,7 @@ const EXPLORE_OPTIONS: Kinds<ExploreOptions> = {
  *
  * A run is broken if main or the check at the end throws, if the error of another task is not heard of, if something does
  * not hold that the world was told to watch, if nothing can go on, if it does not end within `maxSteps`, if tasks are left when
- * it is over, if it takes something from the real world (`Date.now`, `Math.random`, `setTimeout`, a promise), and if it does not do the
+ * it is over, if it takes something from the real world (`Date.now`, `Math.random`, `setTimeout`, a promise, an `await` of one), and if it does not do the
  * same twice.
  *
  * Errors that are made in a run have no stack, as stacks cost more than runs; in the one that is told they have.

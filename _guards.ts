@@ -5,6 +5,10 @@
  * either: a `Date.now` that gave the virtual time would hide that the program under test reads another clock than its
  * kernel. It throws, at the place, and says what to use instead; and the run fails even if the program catches that.
  *
+ * An `await` calls no `then` of a promise of the language's own, but it looks at its `constructor` (PromiseResolve, in the
+ * standard): so that can be seen, while the stack is there. It does not throw, as that would be a rejection that nobody hears
+ * of. An `await` of something else looks at nothing; a task that waits for what comes after one is told of in a deadlock.
+ *
  * @module
  */
 
@@ -30,25 +34,41 @@ const GUARDED: [owner: object, key: string, name: string, instead: string][] = [
   [globalThis, "setInterval", "setInterval()", WAITING],
   [globalThis, "setImmediate", "setImmediate()", "a bare yield"],
   [AbortSignal, "timeout", "AbortSignal.timeout()", "timeout()"],
-  [Promise.prototype, "then", "a promise", "a Future"],
   [globalThis, "queueMicrotask", "queueMicrotask()", "a bare yield"],
+  ...clocksOf((globalThis as { Temporal?: { Now?: object } }).Temporal?.Now ?? {}),
 ];
+const PROMISE = ["a promise", "a Future"] as const;
+
+/** The methods of `Temporal.Now` that tell a time. */
+function clocksOf(now: object): typeof GUARDED {
+  const names = Object.getOwnPropertyNames(now).filter((name) => name !== "timeZoneId");
+  return names.map((name) => [now, name, `Temporal.Now.${name}()`, TIME]);
+}
+
+const { prototype: dateFormat } = Intl.DateTimeFormat;
+const { formatToParts } = dateFormat;
+const getFormat = Object.getOwnPropertyDescriptor(dateFormat, "format")!.get!;
 
 /** Runs something synchronous; `caught` is told of each use of the real world. */
 export function guarded<T>(caught: (error: InvalidStateError) => void, run: () => T): T {
-  const refuse = (name: string, instead: string): never => {
+  const tell = (name: string, instead: string): InvalidStateError => {
     const error = new InvalidStateError(
       `Cannot use ${name} in an explored run, it is not on the tape: use ${instead}`,
     );
     caught(error);
-    throw error;
+    return error;
   };
-  const RealDate = Date;
+  const refuse = (name: string, instead: string): never => {
+    throw tell(name, instead);
+  };
+  const [RealDate, RealPromise] = [Date, Promise];
   const undos: (() => void)[] = [];
-  const put = (owner: object, key: string, value: unknown) => {
+  const put = (owner: object, key: string, value: unknown) =>
+    define(owner, key, { value, enumerable: true, writable: true });
+  const define = (owner: object, key: string, property: PropertyDescriptor) => {
     const before = Object.getOwnPropertyDescriptor(owner, key);
     if (before?.configurable === false) return;
-    Object.defineProperty(owner, key, { value, configurable: true, enumerable: true, writable: true });
+    Object.defineProperty(owner, key, { ...property, configurable: true });
     undos.push(() => {
       if (before === undefined) delete (owner as Record<string, unknown>)[key];
       else Object.defineProperty(owner, key, before);
@@ -69,6 +89,29 @@ export function guarded<T>(caught: (error: InvalidStateError) => void, run: () =
         apply: () => refuse("Date()", TIME),
       }),
     );
+    put(Promise.prototype, "then", function (this: unknown) {
+      const error = tell(...PROMISE);
+      if (this instanceof RealPromise) realThen.call(this, undefined, () => {}); // that it is rejected is no second error
+      throw error;
+    });
+    define(Promise.prototype, "constructor", {
+      get() {
+        tell(...PROMISE);
+        return RealPromise;
+      },
+    });
+    define(dateFormat, "format", {
+      get(this: Intl.DateTimeFormat) {
+        const real: Intl.DateTimeFormat["format"] = getFormat.call(this);
+        return (date?: Date) =>
+          date === undefined ? refuse("Intl.DateTimeFormat.format() without a date", TIME) : real(date);
+      },
+    });
+    put(dateFormat, "formatToParts", function (this: Intl.DateTimeFormat, date?: Date) {
+      return date === undefined
+        ? refuse("Intl.DateTimeFormat.formatToParts() without a date", TIME)
+        : formatToParts.call(this, date);
+    });
     return run();
   } finally {
     for (const undo of undos.reverse()) undo();

@@ -284,7 +284,10 @@ export class Simulation implements Owner, Stepping {
 
   #failStuck(): never {
     const tasks = [...this.scheduler.tasks.values()].filter((task) => !task.daemon);
-    const text = `Nothing can go on: no task is ready, and no timer is set\n${listWaits(tasks).join("\n")}`;
+    const text = [
+      "Nothing can go on: no task is ready, no timer is set, and what follows an `await` has no turn in a run",
+      ...listWaits(tasks),
+    ].join("\n");
     this.stop({ kind: "deadlock", label: "", error: new DeadlockError(text, tasks.map(infoOf)) });
   }
 

@@ -578,8 +578,16 @@ Deno.test("time, chance and timers of the real world are caught in the act, and 
     [() => setInterval(() => {}, 1), "Cannot use setInterval()"],
     [() => queueMicrotask(() => {}), "Cannot use queueMicrotask()"],
     [() => AbortSignal.timeout(1000), "Cannot use AbortSignal.timeout()"],
+    [() => Temporal.Now.instant(), "Cannot use Temporal.Now.instant()"],
+    [() => Temporal.Now.plainDateISO(), "Cannot use Temporal.Now.plainDateISO()"],
+    [() => format.format(), "Cannot use Intl.DateTimeFormat.format() without a date"],
+    [() => format.formatToParts(), "Cannot use Intl.DateTimeFormat.formatToParts() without a date"],
   ];
-  const present = () => [Date, Date.now, Math.random, performance.now, setTimeout, Promise.prototype.then];
+  const format = new Intl.DateTimeFormat("en");
+  const present = () => [
+    ...[Date, Date.now, Math.random, performance.now, setTimeout, Promise.prototype.then],
+    ...[Temporal.Now.instant, Promise.prototype.constructor, format.format, format.formatToParts],
+  ];
   const before = present();
   for (const [use, message] of uses) {
     for (const isCaught of [false, true]) {
@@ -601,7 +609,11 @@ Deno.test("time, chance and timers of the real world are caught in the act, and 
   assertEquals(present(), before);
   assertEquals(Object.hasOwn(performance, "now"), false);
   assert(Date.now() > 0 && new Date().getTime() > 0 && performance.now() > 0);
-  explore(() => assertEquals(new Date(0).toISOString(), "1970-01-01T00:00:00.000Z"));
+  explore(() => {
+    assertEquals(new Date(0).toISOString(), "1970-01-01T00:00:00.000Z");
+    assertEquals([format.format(0).length > 0, format.formatToParts(0).length > 0], [true, true]);
+    assertEquals(typeof Temporal.Now.timeZoneId(), "string");
+  });
 });
 
 Deno.test("a wait for a promise is told, with the place", () => {
@@ -630,6 +642,51 @@ Deno.test("a wait for a promise is told, with the place", () => {
     assertStringIncludes(error.message, message);
     assertMatch(error.schedule.join("\n"), /explore_test\.ts:\d+:\d+/);
   }
+});
+
+Deno.test("an await in an explored run is told, as what follows it has no turn there", async () => {
+  const awaits: [run: (event: Event) => Promise<void>, kind: string, message: string][] = [
+    [
+      async (event) => {
+        await Promise.resolve(1);
+        event.set();
+      },
+      "outside",
+      "Cannot use a promise in an explored run, it is not on the tape: use a Future (explore_test.ts:",
+    ],
+    [
+      async (event) => {
+        for await (const _ of [Promise.resolve(1)]) event.set();
+      },
+      "outside",
+      "Cannot use a promise",
+    ],
+    // The language calls nothing for a value that is no promise; but it is said where somebody waits for what follows.
+    [
+      async (event) => {
+        await null;
+        event.set();
+      },
+      "deadlock",
+      "and what follows an `await` has no turn in a run",
+    ],
+  ];
+  for (const [run, kind, message] of awaits) {
+    const error = broken((world) => {
+      const event = new Event("brought");
+      world.spawn(function* () {
+        void run(event);
+        yield* event.wait();
+      });
+    });
+    assertEquals(error.kind, kind);
+    assertStringIncludes(error.message, message);
+  }
+  assertEquals(
+    broken(() => until(Promise.reject(new Error("never heard of")))).kind,
+    "outside",
+  );
+  await new Promise((resolve) => setTimeout(resolve));
 });
 
 Deno.test("a body that keeps state from run to run is told that it does not do the same twice", () => {

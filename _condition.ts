@@ -84,10 +84,15 @@ export class Condition {
    *
    * @param predicate Says whether to go on.
    * @returns An operation that gives what the predicate gave. It throws what the predicate throws, and what `wait` throws.
+   * @throws {TypeError} If `predicate` is no function, or an async or a generator function.
    */
   waitFor<T>(predicate: () => T): Operation<T> {
     if (typeof predicate !== "function") {
       throw new TypeError(`Cannot wait for ${describe(predicate)}: a predicate is wanted`);
+    }
+    // What an async function or one with a `*` gives is always truthy.
+    if (Object.prototype.toString.call(predicate) !== "[object Function]") {
+      throw new TypeError("Cannot wait for what is told later: a predicate that answers at once is wanted");
     }
     return new WaitFor(this, predicate);
   }

@@ -524,6 +524,8 @@ Deno.test("waitFor asks its predicate at once and after each notification, with 
     "2 the predicate's",
   ]);
   assertThrows(() => condition.waitFor(true as unknown as () => boolean), TypeError, "a predicate is wanted");
+  const late = [() => condition.waitFor(async () => await false), () => condition.waitFor(function* () {})];
+  for (const wait of late) assertThrows(wait, TypeError, "a predicate that answers at once is wanted");
 });
 
 Deno.test("waiting for a condition without its lock is refused", () => {

@@ -189,7 +189,7 @@ export class Admission {
       this.#rationed = true;
       this.#credit = PILOTS;
     } else if (!this.#rationed) {
-      this.#due = this.#rationed = !hasAsked && this.#ahead >= 2 * PORTION;
+      this.#due = this.#rationed = !hasAsked && this.#ahead >= FULL;
     } else {
       this.#credit = 0;
       this.#used = burst;

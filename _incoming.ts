@@ -124,9 +124,9 @@ export class Incoming extends Intake {
   /** The host has read into a caller's memory. If that one has gone, the bytes are anybody's. */
   #land(memory: Bytes, n: number): void {
     const { first } = this;
-    if (memory.length < n) {
-      this.#end(new TypeError("Cannot recvInto: the memory was detached or resized meanwhile"));
-    } else if (first instanceof RecvInto && first.memory === memory) this.#landed = n;
+    this.#lent = null;
+    if (memory.length < n) this.#end(detached());
+    else if (first instanceof RecvInto && first.memory === memory) this.#landed = n;
     else this.#buffer.put(memory.subarray(0, n));
   }
 
@@ -180,9 +180,7 @@ export class RecvInto extends Receive<number | null> {
   }
 
   take(): number | null | typeof NOT_YET {
-    if (this.memory.length === 0) {
-      throw new TypeError("Cannot recvInto: the memory was detached or resized meanwhile");
-    }
+    if (this.memory.length === 0) throw detached();
     if (this.intake.size > 0) return this.intake.takeInto(this.memory);
     return this.intake.atEnd() ? null : NOT_YET;
   }
@@ -338,6 +336,10 @@ export class NextLine extends ReceiveLine<IteratorResult<string>> {
 function endOfStream(call: Receive<unknown>, where: string): EndOfStreamError {
   const { intake, verb } = call;
   return new EndOfStreamError(`Cannot ${verb}: ${intake.owner} ended ${where}`, intake.take(intake.size));
+}
+
+function detached(): TypeError {
+  return new TypeError("Cannot recvInto: the memory was detached or resized meanwhile");
 }
 
 function limitExceeded(call: Receive<unknown>, limit: number): LimitError {

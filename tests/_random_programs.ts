@@ -297,12 +297,19 @@ export function sockets(world: World): () => void {
       throw error;
     }
   }
+  function* receivingInto(end: End, size: number): Coroutine<Uint8Array | null> {
+    const memory = new Uint8Array(size);
+    const n = yield* end.socket.recvInto(memory);
+    return n === null ? null : memory.subarray(0, n);
+  }
   const deeds: ((end: End) => Operation<unknown>)[] = [
     ({ socket }) => socket.send("abcdefgh".slice(world.choose(8))),
     ({ socket }) => timeout(pause(), socket.send("xyz")),
     (end) => taking(end, end.socket.recv(1 + world.choose(5))),
     (end) => timeout(pause(), taking(end, end.socket.recv(8))),
     (end) => taking(end, end.socket.recvExactly(2)),
+    (end) => taking(end, call(receivingInto(end, 1 + world.choose(5)))),
+    (end) => timeout(pause(), taking(end, call(receivingInto(end, 3)))),
     (end) => timeout(3, taking(end, end.socket.recvUntil("c", { maxBytes: 4 }))),
     function* (end) {
       const { name, value } = yield* select({ recv: end.socket.recv(4), late: sleep(pause()) });

@@ -17,6 +17,7 @@ import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import type { Network } from "./_network.ts";
+import { Observers } from "./_observers.ts";
 import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
@@ -31,7 +32,7 @@ import * as boundaries from "./_boundary.ts";
 import { CallSites } from "./_call_sites.ts";
 import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
 import { registered, type Standing } from "./_frames.ts";
-import { Cancelled, InvalidStateError, UnkillableError } from "./errors.ts";
+import { InvalidStateError, UnkillableError } from "./errors.ts";
 import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
 import {
   AWAITED,
@@ -43,7 +44,6 @@ import {
   type Ending,
   FED,
   OBSERVED,
-  type Outcome,
   type Owner,
   Task,
 } from "./task.ts";
@@ -61,8 +61,8 @@ export type {
 
 // Not imported by name, for the reason that `task.ts` gives.
 const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
-const { NEXT, THROW } = boundaries;
-const { ENTERED, frameOf } = operations;
+const { THROW } = boundaries;
+const { frameOf } = operations;
 const { leaveLine, TokenOf } = parking;
 
 const NO_OPTIONS: TaskOptions = {};
@@ -167,14 +167,11 @@ export class Scheduler {
   /** Failures that nobody has looked at in this turn, and what waits for their being told. */
   #unheard: (Failure & ErrorSource)[] = [];
   #afterTurn: (() => void)[] = [];
-  #observers: Observer[] = [];
-  /** Whether an observer wants to be told of this. */
+  /** @internal */
+  readonly _observers: Observers;
+  /** What they watch, of what is asked at each switch. */
   #watchesReady = false;
   #watchesSteps = false;
-  #watchesCalls = false;
-  #watchesAnswers = false;
-  /** The calls, of those that are observed, that have not been answered yet. */
-  readonly #unanswered = new Map<Task, unknown>();
   /** @internal With `stacks: true`, where calls were made. */
   readonly _callSites: CallSites | undefined;
   readonly #turn: () => void = () => {
@@ -211,6 +208,10 @@ export class Scheduler {
     this._killGrace = killGrace;
     this.#deadlock = deadlock;
     this.#onUnhandledError = onUnhandledError;
+    this._observers = new Observers(() => {
+      this.#watchesReady = this._observers.watchesReady;
+      this.#watchesSteps = this._observers.watchesSteps;
+    }, (error, source) => this._report(error, source));
     this._callSites = stacks ? new CallSites() : undefined;
     if (this._callSites !== undefined) this.observe(this._callSites);
     this.#look();
@@ -463,8 +464,8 @@ export class Scheduler {
       throw new TypeError(`Cannot be observed by ${describe(observer)}: an object with methods is wanted`);
     }
     checkOptions("observe", observer, OBSERVER);
-    this.#setObservers([...this.#observers, observer]);
-    return { [Symbol.dispose]: () => this.#removeObserver(observer) };
+    this._observers.add(observer);
+    return { [Symbol.dispose]: () => this._observers.remove(observer) };
   }
 
   // ---- For those who write system calls ----
@@ -587,7 +588,7 @@ export class Scheduler {
     else this.#await(task);
     this.#table.add(task);
     owner?._taskStarted(task);
-    if (this.#observers.length > 0) this.#notify("taskCreated", task);
+    if (this._observers.size > 0) this._observers.notify("taskCreated", task);
     task._state = YIELDED; // nothing was delivered: if it is killed now, it never runs
     return task as Task<T>;
   }
@@ -648,7 +649,7 @@ export class Scheduler {
   _enqueue(task: Task): void {
     this.#ready.push(task);
     if (!this.#turning) this.#wake();
-    if (this.#watchesReady) this.#notify("taskReady", task);
+    if (this.#watchesReady) this._observers.notify("taskReady", task);
   }
 
   /** @internal Out of the ready queue: it goes on after all, without having left the processor. */
@@ -683,10 +684,7 @@ export class Scheduler {
   _taskEnded(task: Task): void {
     this.#table.remove(task);
     if ((task._flags & AWAITED) !== 0) this.#workers--;
-    if (this.#observers.length > 0) {
-      this.#unanswered.delete(task);
-      this.#notify("taskEnded", task);
-    }
+    if (this._observers.size > 0) this._observers.ended(task);
     for (let ending = task._first; ending !== null; ending = task._first) {
       leaveLine(ending);
       (ending as Ending).ended(task);
@@ -713,61 +711,6 @@ export class Scheduler {
   _mayBeUnheard(failure: Failure & ErrorSource): void {
     this.#unheard.push(failure);
     if (!this.#turning && !this.#coming) this.#afterDrain();
-  }
-
-  /** @internal Handles what a task has yielded, as an observer sees it. */
-  _observeCall(task: Task, call: unknown): unknown {
-    this.#notify("systemCall", task, call);
-    if (!this.#watchesAnswers) return task._trap(call);
-    let result: unknown;
-    try {
-      result = task._trap(call);
-    } catch (error) {
-      this.#notify("systemCallEnd", task, call, { kind: "failed", error });
-      throw error;
-    }
-    if (task._state !== RUNNING) this.#unanswered.set(task, call);
-    else if (result === ENTERED) this.#notify("systemCallEnd", task, call, undefined);
-    else this.#notify("systemCallEnd", task, call, { kind: "returned", value: result });
-    return result;
-  }
-
-  /** A task that has waited goes on: its call is answered. */
-  #observeAnswer(task: Task): void {
-    if (!this.#unanswered.has(task)) return;
-    const call = this.#unanswered.get(task);
-    this.#unanswered.delete(task);
-    const { _mode: mode, _inbox: inbox } = task;
-    let outcome: Outcome<unknown>;
-    if (mode === NEXT) outcome = { kind: "returned", value: inbox };
-    else if (mode === THROW && !(inbox instanceof Cancelled)) outcome = { kind: "failed", error: inbox };
-    else outcome = { kind: "killed", reason: inbox instanceof Cancelled ? inbox.reason : undefined };
-    this.#notify("systemCallEnd", task, call, outcome);
-  }
-
-  #notify(event: keyof Observer, task: Task, call?: unknown, outcome?: Outcome<unknown>): void {
-    for (const observer of this.#observers) {
-      try {
-        observer[event]?.(task, call, outcome);
-      } catch (error) {
-        this.#removeObserver(observer);
-        this._report(error, task);
-      }
-    }
-  }
-
-  #removeObserver(observer: Observer): void {
-    this.#setObservers(this.#observers.filter((other) => other !== observer));
-  }
-
-  #setObservers(observers: Observer[]): void {
-    const wants = (event: keyof Observer) => observers.some((observer) => observer[event] !== undefined);
-    this.#observers = observers;
-    this.#watchesReady = wants("taskReady");
-    this.#watchesAnswers = wants("systemCallEnd");
-    this.#watchesCalls = this.#watchesAnswers || wants("systemCall");
-    this.#watchesSteps = this.#watchesCalls || wants("stepStart") || wants("stepEnd");
-    if (!this.#watchesAnswers) this.#unanswered.clear();
   }
 
   // ---- The loop ----
@@ -864,16 +807,8 @@ export class Scheduler {
   }
 
   #step(task: Task): void {
-    if (!this.#watchesSteps) {
-      task._step();
-      return;
-    }
-    this.#notify("stepStart", task);
-    if (this.#watchesAnswers) this.#observeAnswer(task);
-    processor.observed = this.#watchesCalls;
-    task._step();
-    processor.observed = false;
-    this.#notify("stepEnd", task);
+    if (this.#watchesSteps) this._observers.step(task);
+    else task._step();
   }
 
   /** Looks at the clock: is the slice over? Where steps turn out to be long, the next look comes sooner. */

@@ -465,7 +465,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     this._mode = NEXT;
     try {
       const result = processor.observed
-        ? this._scheduler._observeCall(this as Task, yielded)
+        ? this._scheduler._observers.call(this as Task, yielded)
         : this._trap(yielded);
       if (this._state === RUNNING) {
         if (result !== ENTERED) this._inbox = result;

@@ -27,6 +27,7 @@ import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
+import { UnhandledErrors } from "./_unhandled.ts";
 import { Kill } from "./_boundary.ts";
 import * as boundaries from "./_boundary.ts";
 import { CallSites } from "./_call_sites.ts";
@@ -125,7 +126,7 @@ export class Scheduler {
   /** @internal */
   readonly _killGrace: number;
   readonly #deadlock: "throw" | "wait";
-  readonly #onUnhandledError: ((error: unknown, source: ErrorSource) => void) | undefined;
+  readonly #unhandled: UnhandledErrors;
   #lastTid = 0;
   /** Tasks alive whose end is waited for. */
   #workers = 0;
@@ -164,9 +165,6 @@ export class Scheduler {
   #ringing = false;
   #quietComing = false;
   #alarm: { deadline: number; handle: unknown } | undefined;
-  /** Failures that nobody has looked at in this turn, and what waits for their being told. */
-  #unheard: (Failure & ErrorSource)[] = [];
-  #afterTurn: (() => void)[] = [];
   /** @internal */
   readonly _observers: Observers;
   /** What they watch, of what is asked at each switch. */
@@ -207,7 +205,7 @@ export class Scheduler {
     this.#hostTurnEvery = SLICES_PER_HOST_TURN * timeSlice;
     this._killGrace = killGrace;
     this.#deadlock = deadlock;
-    this.#onUnhandledError = onUnhandledError;
+    this.#unhandled = new UnhandledErrors(onUnhandledError);
     this._observers = new Observers(() => {
       this.#watchesReady = this._observers.watchesReady;
       this.#watchesSteps = this._observers.watchesSteps;
@@ -325,7 +323,7 @@ export class Scheduler {
       const run = new Run(this, (settlement) => {
         signal?.removeEventListener("abort", abort);
         // Others of this run may have failed in this very turn: that is told first.
-        this.#whenTurnIsOver(() => {
+        this.#unhandled.whenTold(() => {
           this.#leave(drive);
           if ("error" in settlement) reject(settlement.error);
           else resolve(settlement.value as T);
@@ -357,7 +355,7 @@ export class Scheduler {
         this.#ringDue();
         this.#sliceEnd = -1;
         if (!this.#drain(Infinity)) continue;
-        this.#tellUnheard();
+        this.#unhandled.tell();
         if (settlement !== undefined) break;
         if (this.#ready.size > 0) continue;
         if (this.#isDeadlock()) this.#breakDeadlock();
@@ -396,7 +394,7 @@ export class Scheduler {
         }
         this.#mainLoops.delete(check);
         this.#leave(drive);
-        this.#whenTurnIsOver(() => failure === undefined ? resolve() : reject(failure.error));
+        this.#unhandled.whenTold(() => failure === undefined ? resolve() : reject(failure.error));
       };
       const drive: Driver = {
         fail: (error) => {
@@ -689,7 +687,7 @@ export class Scheduler {
       leaveLine(ending);
       (ending as Ending).ended(task);
     }
-    if (task._mode === THROW && !task._heard) this.#unheard.push(task);
+    if (task._mode === THROW && !task._heard) this.#unhandled.add(task);
     const owner = task._owner;
     task._owner = null;
     owner?._taskEnded(task);
@@ -698,18 +696,12 @@ export class Scheduler {
 
   /** @internal Tells an error that nobody else hears of. */
   _report(error: unknown, source: ErrorSource): void {
-    try {
-      if (this.#onUnhandledError === undefined) printError(error, source);
-      else this.#onUnhandledError(error, source);
-    } catch (second) {
-      printError(error, source);
-      console.error(`genos: onUnhandledError threw as well:`, second);
-    }
+    this.#unhandled.report(error, source);
   }
 
   /** @internal It has failed: if nobody has looked by the end of the turn, it is told. */
   _mayBeUnheard(failure: Failure & ErrorSource): void {
-    this.#unheard.push(failure);
+    this.#unhandled.add(failure);
     if (!this.#turning && !this.#coming) this.#afterDrain();
   }
 
@@ -772,7 +764,7 @@ export class Scheduler {
         this.#ready.size > 1 ? soon : Math.min(2 * this.#hostTurnEvery, 16 * soon),
         HOST_TURN_SHARE * (this.#lastHostTurn - start),
       );
-      this.#tellUnheard();
+      this.#unhandled.tell();
       this.#turn();
     });
   }
@@ -851,7 +843,7 @@ export class Scheduler {
     const dueNow = this._timers.size > 0 && this.#clock.jump === undefined &&
       this._timers.next <= this.#clock.now();
     if (
-      dueNow || this.#unheard.length > 0 || this.#afterTurn.length > 0 || this.#isDriven() && (
+      dueNow || this.#unhandled.areWaiting || this.#isDriven() && (
           this.#isDeadlock() || (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#isFed())
         )
     ) {
@@ -864,7 +856,7 @@ export class Scheduler {
   #quiet(): void {
     this.#quietComing = false;
     if (this.#turning || this.#coming) return; // it was not the end
-    this.#tellUnheard();
+    this.#unhandled.tell();
     if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
     if (this.#isDeadlock()) {
       this.#meetDeadlock();
@@ -920,23 +912,12 @@ export class Scheduler {
 
   // ---- The end of a turn ----
 
-  #tellUnheard(): void {
-    while (this.#unheard.length > 0) {
-      for (const failure of this.#unheard.splice(0)) {
-        if (failure._heard) continue;
-        failure._heard = true;
-        this._report(failure._error, failure);
-      }
-    }
-    for (const callback of this.#afterTurn.splice(0)) callback();
-  }
-
   /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
   _turnAlone(): void {
     this.#ringDue();
     this.#sliceEnd = Infinity;
     this.#drain(Infinity);
-    this.#tellUnheard();
+    this.#unhandled.tell();
   }
 
   /** @internal A task waits for what only code outside the kernel can bring. */
@@ -949,11 +930,6 @@ export class Scheduler {
     this.#lastTid = 0;
     this.#stepsPerLook = 1;
     this.#look();
-  }
-
-  #whenTurnIsOver(callback: () => void): void {
-    if (this.#unheard.length > 0) this.#afterTurn.push(callback);
-    else callback();
   }
 
   /** Whether somebody outside tasks may still bring a task to go on. */
@@ -1019,10 +995,6 @@ export interface Choosing {
 interface Driver {
   /** The loop has found a deadlock. */
   fail(error: unknown): void;
-}
-
-function printError(error: unknown, source: ErrorSource): void {
-  console.error(`genos: unhandled error in ${source}:`, error);
 }
 
 /** To whom the tasks belong that a task spawns. */

@@ -16,6 +16,7 @@
 import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
+import { awaitedOf, Liveness } from "./_liveness.ts";
 import type { Network } from "./_network.ts";
 import { Observers } from "./_observers.ts";
 import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
@@ -35,19 +36,7 @@ import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
 import { registered, type Standing } from "./_frames.ts";
 import { InvalidStateError, UnkillableError } from "./errors.ts";
 import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
-import {
-  AWAITED,
-  BY_EITHER,
-  BY_HOST,
-  BY_OUTSIDE,
-  DAEMON,
-  EndCallback,
-  type Ending,
-  FED,
-  OBSERVED,
-  type Owner,
-  Task,
-} from "./task.ts";
+import { AWAITED, DAEMON, EndCallback, type Ending, FED, OBSERVED, type Owner, Task } from "./task.ts";
 import * as states from "./_processor.ts";
 
 export type {
@@ -128,12 +117,7 @@ export class Scheduler {
   readonly #deadlock: "throw" | "wait";
   readonly #unhandled: UnhandledErrors;
   #lastTid = 0;
-  /** Tasks alive whose end is waited for. */
-  #workers = 0;
-  /** Waits that the host ends, of such tasks; that code outside ends; that it or a task may end. */
-  #hostWaits = 0;
-  #outsideWaits = 0;
-  #eitherWaits = 0;
+  readonly #liveness = new Liveness();
   /** The time, in whole ms, as of the last look at the clock. */
   #lastLook = 0;
   #lastExact = 0;
@@ -359,8 +343,9 @@ export class Scheduler {
         if (settlement !== undefined) break;
         if (this.#ready.size > 0) continue;
         if (this.#isDeadlock()) this.#breakDeadlock();
-        else if (!this.#isFed() && this._timers.size > 0 && this.#clock.jump !== undefined) this.#jump();
-        else {
+        else if (!this.#liveness.isFed && this._timers.size > 0 && this.#clock.jump !== undefined) {
+          this.#jump();
+        } else {
           const waiting = this.#table.list().filter((task) => task._owner === run);
           const error = new InvalidStateError(
             `Cannot run without giving way to the host: ${waiting.map(waits).join(", ")}`,
@@ -388,7 +373,7 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       let failure: { error: unknown } | undefined;
       const check = () => {
-        if (this.#workers > 0) return;
+        if (this.#liveness.hasAwaited) return;
         if (this._killAll((task) => task._owner === null, { reason: new Error("the main loop is over") })) {
           return;
         }
@@ -492,7 +477,7 @@ export class Scheduler {
     token._task = task;
     token._since = this.#lastLook;
     const { source } = wait;
-    if (source !== undefined && source !== "tasks") this.#feed(task, source);
+    if (source !== undefined && source !== "tasks") this.#liveness.feed(task, source);
     task._parked = token;
     task._state = WAITING;
     return token;
@@ -583,7 +568,7 @@ export class Scheduler {
     const locals = processor.task === null ? null : processor.task._extras?.locals ?? null;
     if (locals !== null) task._extra.locals = locals;
     if (daemon) task._flags |= DAEMON;
-    else this.#await(task);
+    else this.#liveness.await(task);
     this.#table.add(task);
     owner?._taskStarted(task);
     if (this._observers.size > 0) this._observers.notify("taskCreated", task);
@@ -607,7 +592,7 @@ export class Scheduler {
     if (task._state === ENDED) return false;
     const extra = task._extra;
     if (extra.kill === null) {
-      if ((task._flags & AWAITED) === 0) this.#await(task);
+      if ((task._flags & AWAITED) === 0) this.#liveness.await(task);
       extra.kill = new Kill(task, options.reason, grace);
       extra.kill.forced = force;
       for (let ending = task._first; ending !== null; ending = ending._next) {
@@ -618,13 +603,6 @@ export class Scheduler {
       extra.kill.force();
     }
     return true;
-  }
-
-  /** Its end is waited for from now on. */
-  #await(task: Task): void {
-    task._flags |= AWAITED;
-    this.#workers++;
-    if ((task._flags & FED) === BY_HOST) this.#hostWaits++;
   }
 
   /** @internal Tells those that match to end, the newest first. False if there are none. */
@@ -658,30 +636,14 @@ export class Scheduler {
   /** @internal The token is spent. */
   _waitOver(parked: Parked): void {
     const task = parked._task!;
-    if ((task._flags & FED) !== 0) {
-      this.#countFed(task, -1);
-      task._flags &= ~FED;
-    }
+    if ((task._flags & FED) !== 0) this.#liveness.fed(task);
     parked._task = null;
-  }
-
-  /** Not only tasks can end its wait. */
-  #feed(task: Task, source: "host" | "outside" | "either"): void {
-    task._flags |= source === "host" ? BY_HOST : source === "outside" ? BY_OUTSIDE : BY_EITHER;
-    this.#countFed(task, 1);
-  }
-
-  #countFed(task: Task, by: number): void {
-    const fed = task._flags & FED;
-    if (fed === BY_OUTSIDE) this.#outsideWaits += by;
-    else if (fed === BY_EITHER) this.#eitherWaits += by;
-    else if ((task._flags & AWAITED) !== 0) this.#hostWaits += by;
   }
 
   /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
   _taskEnded(task: Task): void {
     this.#table.remove(task);
-    if ((task._flags & AWAITED) !== 0) this.#workers--;
+    this.#liveness.ended(task);
     if (this._observers.size > 0) this._observers.ended(task);
     for (let ending = task._first; ending !== null; ending = task._first) {
       leaveLine(ending);
@@ -844,7 +806,8 @@ export class Scheduler {
       this._timers.next <= this.#clock.now();
     if (
       dueNow || this.#unhandled.areWaiting || this.#isDriven() && (
-          this.#isDeadlock() || (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#isFed())
+          this.#isDeadlock() ||
+          (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#liveness.isFed)
         )
     ) {
       this.#quietComing = true;
@@ -861,7 +824,7 @@ export class Scheduler {
     if (this.#isDeadlock()) {
       this.#meetDeadlock();
     } else if (this.#clock.jump === undefined) this.#takeTurn();
-    else if (this._timers.size > 0 && !this.#isFed()) this.#jump();
+    else if (this._timers.size > 0 && !this.#liveness.isFed) this.#jump();
   }
 
   #jump(): void {
@@ -922,7 +885,7 @@ export class Scheduler {
 
   /** @internal A task waits for what only code outside the kernel can bring. */
   get _waitsForOutside(): boolean {
-    return this.#outsideWaits > 0;
+    return this.#liveness.isFedByOutside;
   }
 
   /** @internal Everything has ended: counts tids, and looks at the time, as if it were new. */
@@ -932,20 +895,14 @@ export class Scheduler {
     this.#look();
   }
 
-  /** Whether somebody outside tasks may still bring a task to go on. */
-  #isFed(): boolean {
-    return this.#hostWaits > 0 || this.#outsideWaits > 0;
-  }
-
   #isDeadlock(): boolean {
-    return this.#workers > 0 && this._timers.size === 0 && !this.#isFed() && this.#eitherWaits === 0 &&
-      this.#deadlock === "throw" &&
+    return this.#deadlock === "throw" && this.#liveness.isClosed && this._timers.size === 0 &&
       this.#ready.size === 0;
   }
 
   /** Nothing can go on. Where a locator can say at which lines, that is waited for. */
   #meetDeadlock(): void {
-    const tasks = this.#table.list().filter((task) => (task._flags & AWAITED) !== 0);
+    const tasks = awaitedOf(this.#table.list());
     const { locator } = registered;
     const told = tasks.every((task) => task._extras?.kill);
     if (locator === undefined || locator.refusal !== undefined || told) {
@@ -963,7 +920,7 @@ export class Scheduler {
   }
 
   #breakDeadlock(standings?: Standing[]): void {
-    const tasks = this.#table.list().filter((task) => (task._flags & AWAITED) !== 0);
+    const tasks = awaitedOf(this.#table.list());
     const error = deadlockOf(tasks, standings);
     if (this.#drivers.size === 0) this._report(error, tasks[0]!);
     for (const task of tasks) {

@@ -15,7 +15,13 @@ import type { Scheduler } from "./scheduler.ts";
 /** How a run ended: with main's value, or with an error. */
 export type Settlement = { error: unknown } | { value: unknown };
 
-export class Run implements Owner {
+/** Somebody for whom the loop turns. */
+export interface Driver {
+  /** The loop has found a deadlock. */
+  fail(error: unknown): void;
+}
+
+export class Run implements Owner, Driver {
   readonly #scheduler: Scheduler;
   readonly #settled: (settlement: Settlement) => void;
   #main: Task | undefined;

@@ -33,6 +33,7 @@ export class Timers {
   #fresh: (Timer | null)[] = [];
   #spans: number[] = [];
   #cleared = 0;
+  #ringing = false;
 
   /** How many are set or started. */
   get size(): number {
@@ -99,12 +100,23 @@ export class Timers {
     else this.#sink(slot, moved, deadline, turn);
   }
 
-  /** Takes out the first if its deadline is not after `now`. */
-  takeDue(now: number): Timer | undefined {
-    if (this.#size === 0 || this.#deadlines[0]! > now) return undefined;
-    const timer = this.#timers[0]!;
-    this.clear(timer);
-    return timer;
+  /** Whether some are being rung. */
+  get areRinging(): boolean {
+    return this.#ringing;
+  }
+
+  /** Takes out all whose deadline is not after `now`, the earliest first, and rings them. */
+  ringDue(now: number): void {
+    this.#ringing = true;
+    try {
+      while (this.#size > 0 && this.#deadlines[0]! <= now) {
+        const timer = this.#timers[0]!;
+        this.clear(timer);
+        timer.ring();
+      }
+    } finally {
+      this.#ringing = false;
+    }
   }
 
   #before(deadline: number, turn: number, slot: number): boolean {

@@ -14,6 +14,9 @@
  */
 
 import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
+import { Alarm } from "./_alarm.ts";
+import { HostTurns } from "./_host_turns.ts";
+import { TimeSlice } from "./_time_slice.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import { awaitedOf, Liveness } from "./_liveness.ts";
@@ -25,7 +28,7 @@ import type { TaskInfo, TaskOptions } from "./_options.ts";
 import type { Line, Parked, Wait } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
-import { Run, type Settlement } from "./_run.ts";
+import { type Driver, Run, type Settlement } from "./_run.ts";
 import { TaskTable } from "./_task_table.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { UnhandledErrors } from "./_unhandled.ts";
@@ -57,26 +60,6 @@ const { leaveLine, TokenOf } = parking;
 
 const NO_OPTIONS: TaskOptions = {};
 
-/** The steps between two looks at the clock, when they are short: a look costs as much as some steps. */
-const STEPS_PER_LOOK = 64;
-
-/** The looks after which the host has its turn where time stands still: thousands of steps, a few ms. */
-const LOOKS_PER_SLICE = 512;
-
-/** So many turns without a sign of the host are suspicious; where time stands still, so many are too many. */
-const TURNS = 64;
-const MANY_TURNS = 4096;
-
-/** A turn of so many tasks is one of a few. */
-const FEW = 16;
-/** After so many slices of many such turns the host has a whole one. */
-const SLICES_PER_HOST_TURN = 4;
-/** And it takes no more than one part in so many of the time. */
-const HOST_TURN_SHARE = 10;
-
-/** The parts of a slice. */
-const PARTS = 8;
-
 /** Coroutines that start at once may do so one in the other, so far; then the native stack has to be thought of. */
 const MOST_NESTED = 100;
 
@@ -104,71 +87,43 @@ let defaultScheduler: Scheduler | undefined;
  * ```
  */
 export class Scheduler {
+  // What each switch and each wait touches lies here; what is asked now and then is behind one of the others.
   readonly #ready: ReadyTasks;
-  readonly #table = new TaskTable();
-  /** @internal */
-  readonly _timers: Timers = new Timers();
-  /** @internal undefined: Deno's */
-  readonly _network: Network | undefined;
-  readonly #clock: Clock;
-  readonly #timeSlice: number;
-  /** @internal */
-  readonly _killGrace: number;
-  readonly #deadlock: "throw" | "wait";
-  readonly #unhandled: UnhandledErrors;
-  #lastTid = 0;
-  readonly #liveness = new Liveness();
-  /** The time, in whole ms, as of the last look at the clock. */
-  #lastLook = 0;
-  #lastExact = 0;
-  #stepsPerLook = 1;
-  /** How many looks there were in this slice. */
-  #looks = 0;
-  /** How many turns there were since the host is known to have had its own, and since when that is suspicious. */
-  #turns = 0;
-  #suspectedAt = 0;
-  /**
-   * How many turns of a few tasks there were since the host's last whole one, when that was, and how often it is to have one. A
-   * few connections on which more has always come keep the host from looking for anything new, though no drain is long. Where
-   * a turn of the host brings nothing for several tasks there was no such need, and the next may come later.
-   */
-  #busyTurns = 0;
-  #lastHostTurn = 0;
-  #hostTurnEvery = 0;
-  /** When the slice is over; -1: it has not begun. */
-  #sliceEnd = -1;
-
-  /** Those for whom the loop turns: runs, main loops, kills from outside. */
-  readonly #drivers = new Set<Driver>();
-  /** What main loops do when a task has ended. */
-  readonly #mainLoops = new Set<() => void>();
   /** The loop is on the native stack; or it is on its way there: in a microtask, after a host's turn. */
   #turning = false;
   #coming = false;
   #inHostTurn = false;
-  #ringing = false;
+  /** The end of the turn is to come, and what is to be judged then. */
   #quietComing = false;
-  #alarm: { deadline: number; handle: unknown } | undefined;
-  /** @internal */
-  readonly _observers: Observers;
-  /** What they watch, of what is asked at each switch. */
+  /** What observers watch, of what is asked at each switch. */
   #watchesReady = false;
   #watchesSteps = false;
+  /** @internal The `select` that is trying its cases: what they park is parked for all of them. */
+  _choosing: Choosing | null = null;
+  #lastTid = 0;
+  #nesting = 0;
+  readonly #table = new TaskTable();
+  readonly #liveness = new Liveness();
+  readonly #clock: Clock;
+  /** @internal */
+  readonly _timers: Timers = new Timers();
+  readonly #alarm: Alarm;
+  readonly #slice: TimeSlice;
+  readonly #hostTurns: HostTurns;
+  readonly #unhandled: UnhandledErrors;
+  /** @internal */
+  readonly _observers: Observers;
   /** @internal With `stacks: true`, where calls were made. */
   readonly _callSites: CallSites | undefined;
-  readonly #turn: () => void = () => {
-    this.#coming = false;
-    if (this.#isDriven()) this.#takeTurn();
-  };
-  readonly #goOn: () => void = () => {
-    this.#coming = false;
-    if (this.#isDriven()) this.#runSlice();
-  };
-  readonly #ring: () => void = () => {
-    this.#alarm = undefined;
-    if (processor.task === null && !this.#turning && !this.#inHostTurn) this.#takeTurn();
-    else this.#wake();
-  };
+  /** @internal undefined: Deno's */
+  readonly _network: Network | undefined;
+  /** @internal */
+  readonly _killGrace: number;
+  readonly #deadlock: "throw" | "wait";
+  /** Those for whom the loop turns: runs, main loops, kills from outside. */
+  readonly #drivers = new Set<Driver>();
+  /** What main loops do when a task has ended. */
+  readonly #mainLoops = new Set<() => void>();
 
   /**
    * A scheduler of its own, with its own tasks, tids and time.
@@ -184,19 +139,19 @@ export class Scheduler {
     const { stacks = false } = options;
     this.#ready = (options as { [QUEUE]?: ReadyTasks })[QUEUE] ?? new ReadyQueue();
     this.#clock = clock;
+    this.#alarm = new Alarm(clock, () => this.#ring());
+    this.#slice = new TimeSlice(clock, this._timers, timeSlice);
+    this.#hostTurns = new HostTurns(clock, timeSlice);
+    this.#unhandled = new UnhandledErrors(onUnhandledError);
     this._network = options.network;
-    this.#timeSlice = timeSlice;
-    this.#hostTurnEvery = SLICES_PER_HOST_TURN * timeSlice;
     this._killGrace = killGrace;
     this.#deadlock = deadlock;
-    this.#unhandled = new UnhandledErrors(onUnhandledError);
     this._observers = new Observers(() => {
       this.#watchesReady = this._observers.watchesReady;
       this.#watchesSteps = this._observers.watchesSteps;
     }, (error, source) => this._report(error, source));
     this._callSites = stacks ? new CallSites() : undefined;
     if (this._callSites !== undefined) this.observe(this._callSites);
-    this.#look();
   }
 
   /**
@@ -278,8 +233,6 @@ export class Scheduler {
     return task;
   }
 
-  #nesting = 0;
-
   /** The task on the processor, if it is one of this scheduler. */
   #spawnerHere(): Task | undefined {
     const { task } = processor;
@@ -302,19 +255,18 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       checkOptions("run", options, TASK_OPTIONS);
       const { signal, ...rest } = options;
-      const drive: Driver = { fail: (error) => run.fail(error) };
       const abort = () => run.fail(signal!.reason);
       const run = new Run(this, (settlement) => {
         signal?.removeEventListener("abort", abort);
         // Others of this run may have failed in this very turn: that is told first.
         this.#unhandled.whenTold(() => {
-          this.#leave(drive);
+          this.#leave(run);
           if ("error" in settlement) reject(settlement.error);
           else resolve(settlement.value as T);
         });
       });
       run.main = this._spawn(main, rest, run, undefined);
-      this.#drive(drive);
+      this.#drive(run);
       if (signal?.aborted) abort();
       else signal?.addEventListener("abort", abort);
     });
@@ -332,12 +284,11 @@ export class Scheduler {
     let settlement: Settlement | undefined;
     const run = new Run(this, (settled) => settlement = settled);
     run.main = this._spawn(main, {}, run, undefined);
-    const drive: Driver = { fail: (error) => run.fail(error) };
-    this.#drivers.add(drive);
+    this.#drivers.add(run);
     try {
       for (;;) {
         this.#ringDue();
-        this.#sliceEnd = -1;
+        this.#slice.renew();
         if (!this.#drain(Infinity)) continue;
         this.#unhandled.tell();
         if (settlement !== undefined) break;
@@ -355,7 +306,7 @@ export class Scheduler {
         }
       }
     } finally {
-      this.#leave(drive);
+      this.#leave(run);
       this.#afterDrain();
     }
     if ("error" in settlement) throw settlement.error;
@@ -475,7 +426,7 @@ export class Scheduler {
       throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
     }
     token._task = task;
-    token._since = this.#lastLook;
+    token._since = this.#slice.coarse;
     const { source } = wait;
     if (source !== undefined && source !== "tasks") this.#liveness.feed(task, source);
     task._parked = token;
@@ -537,9 +488,6 @@ export class Scheduler {
   }
 
   // ---- For the kernel's own modules ----
-
-  /** @internal The `select` that is trying its cases: what they park is parked for all of them. */
-  _choosing: Choosing | null = null;
 
   /** @internal Starts a task for an owner. */
   _spawn<T>(
@@ -615,9 +563,9 @@ export class Scheduler {
   /** @internal */
   _setTimer(timer: Timer, ms: number): void {
     this._timers.start(timer, ms);
-    if (this.#ringing) return; // what is set while others ring does not ring with them
+    if (this._timers.areRinging) return; // what is set while others ring does not ring with them
     if (this.#turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
-    this.#look();
+    this.#slice.look();
     if (!this.#turning) this.#wake(); // the alarm is set by the loop
   }
 
@@ -669,9 +617,19 @@ export class Scheduler {
 
   // ---- The loop ----
 
+  readonly #turn: () => void = () => {
+    this.#coming = false;
+    if (this.#isDriven()) this.#takeTurn();
+  };
+
+  readonly #goOn: () => void = () => {
+    this.#coming = false;
+    if (this.#isDriven()) this.#runSlice();
+  };
+
   /** Sees to it that the loop comes by. */
   #wake(): void {
-    if (this.#coming || this.#turning || this.#ringing || !this.#isDriven()) return;
+    if (this.#coming || this.#turning || this._timers.areRinging || !this.#isDriven()) return;
     this.#coming = true;
     queueMicrotask(this.#turn);
   }
@@ -682,31 +640,16 @@ export class Scheduler {
 
   #takeTurn(): void {
     this.#ringDue();
-    this.#sliceEnd = -1;
-    this.#busyTurns = this.#ready.size > FEW ? 0 : this.#busyTurns + 1;
-    const isDue = this.#busyTurns > TURNS && this.#lastExact - this.#lastHostTurn >= this.#hostTurnEvery;
-    if (isDue || (++this.#turns > TURNS && this.#isHostStarving())) this.#giveHostItsTurn();
+    this.#slice.renew();
+    if (this.#hostTurns.isDue(this.#ready.size, this.#slice.lastLook)) this.#giveHostItsTurn();
     else this.#runSlice();
   }
 
-  /**
-   * Tasks that always wait, but for promises that are resolved already, come back in microtasks, and keep the host out
-   * though the queue is empty again and again. Whether it had its turn meanwhile, it is to tell itself.
-   */
-  #isHostStarving(): boolean {
-    const now = this.#clock.now();
-    if (this.#turns === TURNS + 1) {
-      this.#suspectedAt = now;
-      later(() => this.#turns = 0);
-    }
-    return now - this.#suspectedAt >= this.#timeSlice || this.#turns >= MANY_TURNS;
-  }
-
-  /** Between its parts promises are told: what a task has begun in this slice may be done already. */
+  /** Runs a part of a slice. Between parts promises are told: what a task has begun in this slice may be done already. */
   #runSlice(): void {
-    if (this.#drain(this.#timeSlice / PARTS)) {
+    if (this.#drain(this.#slice.part)) {
       this.#afterDrain();
-    } else if (this.#lastExact < this.#sliceEnd && this.#looks < LOOKS_PER_SLICE) {
+    } else if (this.#slice.isLeft) {
       this.#coming = true;
       queueMicrotask(this.#goOn);
     } else {
@@ -714,49 +657,30 @@ export class Scheduler {
     }
   }
 
-  #giveHostItsTurn(): void {
-    this.#coming = this.#inHostTurn = true;
-    const start = this.#lastExact;
-    hostTurn(() => {
-      this.#inHostTurn = false;
-      this.#turns = this.#busyTurns = 0;
-      this.#lastHostTurn = this.#look();
-      const soon = SLICES_PER_HOST_TURN * this.#timeSlice;
-      this.#hostTurnEvery = Math.max(
-        this.#ready.size > 1 ? soon : Math.min(2 * this.#hostTurnEvery, 16 * soon),
-        HOST_TURN_SHARE * (this.#lastHostTurn - start),
-      );
-      this.#unhandled.tell();
-      this.#turn();
-    });
-  }
-
-  /** Runs what is ready, in order. False if the slice, or so much of it, was over before all was done. */
+  /** Runs what is ready, in order. False if so much of the slice, in ms, was over before all was done. */
   #drain(part: number): boolean {
     const ready = this.#ready;
+    const slice = this.#slice;
     const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
     this.#turning = true;
     try {
-      const now = this.#look();
-      if (this.#sliceEnd < 0) {
-        this.#sliceEnd = now + this.#timeSlice;
-        this.#looks = 0;
-      }
-      const end = Math.min(now + part, this.#sliceEnd);
-      let steps = this.#stepsPerLook;
+      const end = slice.begin(part);
+      let steps = slice.steps;
       while (ready.size > 0) {
         const task = ready.shift();
         if (task === undefined || task._state > YIELDED) continue; // it was taken out
         this.#step(task);
-        if (--steps === 0 && this.#isOver(end) && ready.size > 0) return false;
-        if (steps === 0) steps = this.#stepsPerLook;
+        if (--steps === 0) {
+          if (slice.isOver(end) && ready.size > 0) return false;
+          steps = slice.steps;
+        }
       }
     } finally {
       this.#turning = false;
       Object.assign(processor, before);
     }
     ready.trim();
-    if (this._timers.size > 0) this.#look();
+    if (this._timers.size > 0) slice.look();
     return true;
   }
 
@@ -765,37 +689,24 @@ export class Scheduler {
     else task._step();
   }
 
-  /** Looks at the clock: is the slice over? Where steps turn out to be long, the next look comes sooner. */
-  #isOver(end: number): boolean {
-    const before = this.#lastExact;
-    const now = this.#look();
-    const spent = now - before;
-    if (spent > this.#timeSlice / 8) this.#stepsPerLook = Math.max(1, this.#stepsPerLook >> 1);
-    else if (this.#stepsPerLook < STEPS_PER_LOOK) this.#stepsPerLook *= 2;
-    if (now >= end) return true;
-    // A clock that stands while tasks are ready tells no slice: then so many looks are one.
-    return this.#clock.jump !== undefined && end < Infinity && ++this.#looks >= LOOKS_PER_SLICE;
-  }
-
-  #look(): number {
-    const now = this.#clock.now();
-    this.#lastExact = now;
-    this.#lastLook = Math.floor(now);
-    this._timers.stamp(now);
-    return now;
+  #giveHostItsTurn(): void {
+    this.#coming = this.#inHostTurn = true;
+    const start = this.#slice.lastLook;
+    hostTurn(() => {
+      this.#inHostTurn = false;
+      this.#hostTurns.had(start, this.#slice.look(), this.#ready.size);
+      this.#unhandled.tell();
+      this.#turn();
+    });
   }
 
   #ringDue(): void {
-    if (this._timers.size === 0) return;
-    const now = this.#look();
-    this.#ringing = true;
-    try {
-      for (let timer = this._timers.takeDue(now); timer !== undefined; timer = this._timers.takeDue(now)) {
-        timer.ring();
-      }
-    } finally {
-      this.#ringing = false;
-    }
+    if (this._timers.size > 0) this._timers.ringDue(this.#slice.look());
+  }
+
+  #ring(): void {
+    if (processor.task === null && !this.#turning && !this.#inHostTurn) this.#takeTurn();
+    else this.#wake();
   }
 
   /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */
@@ -833,13 +744,7 @@ export class Scheduler {
   }
 
   #setAlarm(): void {
-    const deadline = this.#isDriven() ? this._timers.next : Infinity;
-    // One that rings too early does no harm, and is cheaper than another.
-    if (this.#alarm !== undefined && deadline < Infinity && this.#alarm.deadline <= deadline) return;
-    if (this.#alarm !== undefined) this.#clock.clearAlarm(this.#alarm.handle);
-    this.#alarm = deadline < Infinity
-      ? { deadline, handle: this.#clock.setAlarm(deadline, this.#ring) }
-      : undefined;
+    this.#alarm.set(this.#isDriven() ? this._timers.next : Infinity);
   }
 
   #drive(driver: Driver): void {
@@ -878,7 +783,7 @@ export class Scheduler {
   /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
   _turnAlone(): void {
     this.#ringDue();
-    this.#sliceEnd = Infinity;
+    this.#slice.endless();
     this.#drain(Infinity);
     this.#unhandled.tell();
   }
@@ -891,8 +796,7 @@ export class Scheduler {
   /** @internal Everything has ended: counts tids, and looks at the time, as if it were new. */
   _restart(): void {
     this.#lastTid = 0;
-    this.#stepsPerLook = 1;
-    this.#look();
+    this.#slice.restart();
   }
 
   #isDeadlock(): boolean {
@@ -946,12 +850,6 @@ export interface Choosing {
   parkCase(task: Task, token: Parked): Parked;
   /** Ends the wait with what a case has brought. */
   resumeCase(parked: Parked, value: unknown, failed: boolean): boolean;
-}
-
-/** Somebody for whom the loop turns. */
-interface Driver {
-  /** The loop has found a deadlock. */
-  fail(error: unknown): void;
 }
 
 /** To whom the tasks belong that a task spawns. */

@@ -10,11 +10,23 @@
 import { framesOf, lineOf, registered, type Standing } from "./_frames.ts";
 import { printable, tableOf } from "./_table.ts";
 import { DeadlockError } from "./errors.ts";
-import type { TaskInfo } from "./scheduler.ts";
+import type { TaskInfo } from "./_options.ts";
 import { EndCallback, type Task } from "./task.ts";
 
 /** Of how many tasks, and how far down, the report says where they stand. */
-export const LOOK = { tasks: 32, frames: 16 };
+const LOOK = { tasks: 32, frames: 16 };
+
+/**
+ * Looks where tasks stand, for a report; undefined where nobody can tell more than the names, or they have had their report.
+ *
+ * @param tasks Those that wait.
+ */
+export function standingsOf(tasks: Task[]): Promise<Standing[]> | undefined {
+  const { locator } = registered;
+  const told = tasks.every((task) => task._extras?.kill);
+  if (locator === undefined || locator.refusal !== undefined || told) return undefined;
+  return locator.locate(tasks.slice(0, LOOK.tasks), { locals: false, limit: LOOK.frames });
+}
 
 /**
  * The report that nothing can ever go on.

@@ -75,6 +75,6 @@ export class Liveness {
 }
 
 /** Those of some tasks whose end is waited for. */
-export function awaitedOf(tasks: Task[]): Task[] {
-  return tasks.filter((task) => (task._flags & AWAITED) !== 0);
+export function awaitedOf(tasks: ReadonlyMap<number, Task>): Task[] {
+  return [...tasks.values()].filter((task) => (task._flags & AWAITED) !== 0);
 }

@@ -10,16 +10,11 @@
 import { UnkillableError } from "./errors.ts";
 import { THROW } from "./_boundary.ts";
 import { DAEMON, OBSERVED, type Owner, type Task } from "./task.ts";
+import type { Driver } from "./_drive.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** How a run ended: with main's value, or with an error. */
 export type Settlement = { error: unknown } | { value: unknown };
-
-/** Somebody for whom the loop turns. */
-export interface Driver {
-  /** The loop has found a deadlock. */
-  fail(error: unknown): void;
-}
 
 export class Run implements Owner, Driver {
   readonly #scheduler: Scheduler;

@@ -13,7 +13,7 @@ import { isRecord } from "./_check.ts";
 import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
 import { Parked, type Wait } from "./_parking.ts";
 import { Future } from "./future.ts";
-import type { Choosing, Scheduler } from "./scheduler.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { SystemCall, until } from "./syscalls.ts";
 import { Task } from "./task.ts";
 
@@ -30,6 +30,14 @@ export type Selected<C extends SelectCases> = {
     value: C[N] extends Operation<infer T> ? T : C[N] extends PromiseLike<infer T> ? Awaited<T> : never;
   };
 }[keyof C & string];
+
+/** One wait for several things: its cases park with it, and the first that is resumed undoes the others. */
+export interface Choosing {
+  /** Parks a case. */
+  parkCase(task: Task, token: Parked): Parked;
+  /** Ends the wait with what a case has brought. */
+  resumeCase(parked: Parked, value: unknown, failed: boolean): boolean;
+}
 
 /** The one wait for all cases. */
 class Choice extends Parked implements Wait, Choosing {

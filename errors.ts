@@ -8,7 +8,7 @@
  */
 
 import type { Frame } from "./_frames.ts";
-import type { TaskInfo } from "./scheduler.ts";
+import type { TaskInfo } from "./_options.ts";
 
 /**
  * What is thrown into a coroutine, at the point where it waits, when its task is killed or a boundary round it (a

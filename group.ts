@@ -21,7 +21,8 @@ import type { Operation, Work, Yieldable } from "./_operation.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import { Future } from "./future.ts";
-import type { Scheduler, TaskOptions } from "./scheduler.ts";
+import type { TaskOptions } from "./_options.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { SystemCall } from "./syscalls.ts";
 import { EndCallback, type Outcome, type Owner, Task } from "./task.ts";
 

@@ -56,16 +56,15 @@ export {
   WriteWait,
   writeWait,
 } from "./syscalls.ts";
-export {
-  type ErrorSource,
-  type KillOptions,
-  type Observer,
-  run,
-  Scheduler,
-  type SchedulerOptions,
-  type TaskInfo,
-  type TaskOptions,
-} from "./scheduler.ts";
+export { run, Scheduler } from "./scheduler.ts";
+export type {
+  ErrorSource,
+  KillOptions,
+  Observer,
+  SchedulerOptions,
+  TaskInfo,
+  TaskOptions,
+} from "./_options.ts";
 export { type Frame, where, type WhereOptions } from "./where.ts";
 export { coroutine, Future } from "./future.ts";
 export {

@@ -13,44 +13,33 @@
  * @module
  */
 
-import { type Clock, hostTurn, later, systemClock } from "./_clock.ts";
-import { Alarm } from "./_alarm.ts";
-import { HostTurns } from "./_host_turns.ts";
-import { TimeSlice } from "./_time_slice.ts";
-import { describe, type Work } from "./_operation.ts";
-import * as operations from "./_operation.ts";
-import { awaitedOf, Liveness } from "./_liveness.ts";
+import { Kill } from "./_boundary.ts";
+import * as boundaries from "./_boundary.ts";
+import { CallSites } from "./_call_sites.ts";
+import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
+import { type Clock, systemClock } from "./_clock.ts";
+import { infoOf, refuseRing, waits } from "./_deadlock.ts";
+import { Drive, type Driver } from "./_drive.ts";
+import { Liveness } from "./_liveness.ts";
 import type { Network } from "./_network.ts";
 import { Observers } from "./_observers.ts";
+import { describe, type Work } from "./_operation.ts";
+import * as operations from "./_operation.ts";
 import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
 import type { Line, Parked, Wait } from "./_parking.ts";
 import * as parking from "./_parking.ts";
+import * as states from "./_processor.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
-import { type Driver, Run, type Settlement } from "./_run.ts";
+import { Run, type Settlement } from "./_run.ts";
+import type { Choosing } from "./_select.ts";
 import { TaskTable } from "./_task_table.ts";
+import { TimeSlice } from "./_time_slice.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { UnhandledErrors } from "./_unhandled.ts";
-import { Kill } from "./_boundary.ts";
-import * as boundaries from "./_boundary.ts";
-import { CallSites } from "./_call_sites.ts";
-import { deadlockOf, infoOf, LOOK, refuseRing, waits } from "./_deadlock.ts";
-import { registered, type Standing } from "./_frames.ts";
-import { InvalidStateError, UnkillableError } from "./errors.ts";
-import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
+import { InvalidStateError } from "./errors.ts";
 import { AWAITED, DAEMON, EndCallback, type Ending, FED, OBSERVED, type Owner, Task } from "./task.ts";
-import * as states from "./_processor.ts";
-
-export type {
-  ErrorSource,
-  Failure,
-  KillOptions,
-  Observer,
-  SchedulerOptions,
-  TaskInfo,
-  TaskOptions,
-} from "./_options.ts";
 
 // Not imported by name, for the reason that `task.ts` gives.
 const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
@@ -89,12 +78,8 @@ let defaultScheduler: Scheduler | undefined;
 export class Scheduler {
   // What each switch and each wait touches lies here; what is asked now and then is behind one of the others.
   readonly #ready: ReadyTasks;
-  /** The loop is on the native stack; or it is on its way there: in a microtask, after a host's turn. */
-  #turning = false;
-  #coming = false;
-  #inHostTurn = false;
-  /** The end of the turn is to come, and what is to be judged then. */
-  #quietComing = false;
+  /** @internal The loop is on the native stack. */
+  _turning = false;
   /** What observers watch, of what is asked at each switch. */
   #watchesReady = false;
   #watchesSteps = false;
@@ -107,9 +92,7 @@ export class Scheduler {
   readonly #clock: Clock;
   /** @internal */
   readonly _timers: Timers = new Timers();
-  readonly #alarm: Alarm;
   readonly #slice: TimeSlice;
-  readonly #hostTurns: HostTurns;
   readonly #unhandled: UnhandledErrors;
   /** @internal */
   readonly _observers: Observers;
@@ -119,9 +102,7 @@ export class Scheduler {
   readonly _network: Network | undefined;
   /** @internal */
   readonly _killGrace: number;
-  readonly #deadlock: "throw" | "wait";
-  /** Those for whom the loop turns: runs, main loops, kills from outside. */
-  readonly #drivers = new Set<Driver>();
+  readonly #drive: Drive;
   /** What main loops do when a task has ended. */
   readonly #mainLoops = new Set<() => void>();
 
@@ -139,19 +120,25 @@ export class Scheduler {
     const { stacks = false } = options;
     this.#ready = (options as { [QUEUE]?: ReadyTasks })[QUEUE] ?? new ReadyQueue();
     this.#clock = clock;
-    this.#alarm = new Alarm(clock, () => this.#ring());
     this.#slice = new TimeSlice(clock, this._timers, timeSlice);
-    this.#hostTurns = new HostTurns(clock, timeSlice);
     this.#unhandled = new UnhandledErrors(onUnhandledError);
     this._network = options.network;
     this._killGrace = killGrace;
-    this.#deadlock = deadlock;
     this._observers = new Observers(() => {
       this.#watchesReady = this._observers.watchesReady;
       this.#watchesSteps = this._observers.watchesSteps;
     }, (error, source) => this._report(error, source));
     this._callSites = stacks ? new CallSites() : undefined;
     if (this._callSites !== undefined) this.observe(this._callSites);
+    this.#drive = new Drive(this, {
+      clock,
+      ready: this.#ready,
+      slice: this.#slice,
+      liveness: this.#liveness,
+      unhandled: this.#unhandled,
+      timeSlice,
+      deadlock,
+    });
   }
 
   /**
@@ -160,7 +147,16 @@ export class Scheduler {
    * @returns That scheduler.
    */
   static current(): Scheduler {
-    return processor.task?._scheduler ?? (defaultScheduler ??= new Scheduler());
+    return processor.task?._scheduler ?? Scheduler._default();
+  }
+
+  /** @internal The process-wide default one: its loop turns always. */
+  static _default(): Scheduler {
+    if (defaultScheduler === undefined) {
+      defaultScheduler = new Scheduler();
+      defaultScheduler.#drive.always = true;
+    }
+    return defaultScheduler;
   }
 
   /** The living tasks by tid, the oldest first. */
@@ -229,7 +225,7 @@ export class Scheduler {
       this.#nesting--;
       Object.assign(processor, { task: outer, credit, observed });
     }
-    this.#wake(); // it may have set a timer
+    this.#drive.wake(); // it may have set a timer
     return task;
   }
 
@@ -260,13 +256,13 @@ export class Scheduler {
         signal?.removeEventListener("abort", abort);
         // Others of this run may have failed in this very turn: that is told first.
         this.#unhandled.whenTold(() => {
-          this.#leave(run);
+          this.#drive.stop(run);
           if ("error" in settlement) reject(settlement.error);
           else resolve(settlement.value as T);
         });
       });
       run.main = this._spawn(main, rest, run, undefined);
-      this.#drive(run);
+      this.#drive.start(run);
       if (signal?.aborted) abort();
       else signal?.addEventListener("abort", abort);
     });
@@ -284,33 +280,13 @@ export class Scheduler {
     let settlement: Settlement | undefined;
     const run = new Run(this, (settled) => settlement = settled);
     run.main = this._spawn(main, {}, run, undefined);
-    this.#drivers.add(run);
-    try {
-      for (;;) {
-        this.#ringDue();
-        this.#slice.renew();
-        if (!this.#drain(Infinity)) continue;
-        this.#unhandled.tell();
-        if (settlement !== undefined) break;
-        if (this.#ready.size > 0) continue;
-        if (this.#isDeadlock()) this.#breakDeadlock();
-        else if (!this.#liveness.isFed && this._timers.size > 0 && this.#clock.jump !== undefined) {
-          this.#jump();
-        } else {
-          const waiting = this.#table.list().filter((task) => task._owner === run);
-          const error = new InvalidStateError(
-            `Cannot run without giving way to the host: ${waiting.map(waits).join(", ")}`,
-          );
-          run.fail(error);
-          if (this.#ready.size === 0) throw error;
-        }
-      }
-    } finally {
-      this.#leave(run);
-      this.#afterDrain();
-    }
-    if ("error" in settlement) throw settlement.error;
-    return settlement.value as T;
+    this.#drive.turnWithoutHost(run, () => settlement !== undefined, () => {
+      const waiting = this.#table.list().filter((task) => task._owner === run).map(waits);
+      return new InvalidStateError(`Cannot run without giving way to the host: ${waiting.join(", ")}`);
+    });
+    const settled = settlement as unknown as Settlement;
+    if ("error" in settled) throw settled.error;
+    return settled.value as T;
   }
 
   /**
@@ -329,7 +305,7 @@ export class Scheduler {
           return;
         }
         this.#mainLoops.delete(check);
-        this.#leave(drive);
+        this.#drive.stop(drive);
         this.#unhandled.whenTold(() => failure === undefined ? resolve() : reject(failure.error));
       };
       const drive: Driver = {
@@ -338,7 +314,7 @@ export class Scheduler {
         },
       };
       this.#mainLoops.add(check);
-      this.#drive(drive);
+      this.#drive.start(drive);
       check();
     });
   }
@@ -564,15 +540,15 @@ export class Scheduler {
   _setTimer(timer: Timer, ms: number): void {
     this._timers.start(timer, ms);
     if (this._timers.areRinging) return; // what is set while others ring does not ring with them
-    if (this.#turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
+    if (this._turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
     this.#slice.look();
-    if (!this.#turning) this.#wake(); // the alarm is set by the loop
+    if (!this._turning) this.#drive.wake(); // the alarm is set by the loop
   }
 
   /** @internal To the end of the ready queue. */
   _enqueue(task: Task): void {
     this.#ready.push(task);
-    if (!this.#turning) this.#wake();
+    if (!this._turning) this.#drive.wake();
     if (this.#watchesReady) this._observers.notify("taskReady", task);
   }
 
@@ -612,57 +588,17 @@ export class Scheduler {
   /** @internal It has failed: if nobody has looked by the end of the turn, it is told. */
   _mayBeUnheard(failure: Failure & ErrorSource): void {
     this.#unhandled.add(failure);
-    if (!this.#turning && !this.#coming) this.#afterDrain();
+    if (!this.#drive.isBusy) this.#drive.rest();
   }
 
   // ---- The loop ----
 
-  readonly #turn: () => void = () => {
-    this.#coming = false;
-    if (this.#isDriven()) this.#takeTurn();
-  };
-
-  readonly #goOn: () => void = () => {
-    this.#coming = false;
-    if (this.#isDriven()) this.#runSlice();
-  };
-
-  /** Sees to it that the loop comes by. */
-  #wake(): void {
-    if (this.#coming || this.#turning || this._timers.areRinging || !this.#isDriven()) return;
-    this.#coming = true;
-    queueMicrotask(this.#turn);
-  }
-
-  #isDriven(): boolean {
-    return this.#drivers.size > 0 || this === defaultScheduler;
-  }
-
-  #takeTurn(): void {
-    this.#ringDue();
-    this.#slice.renew();
-    if (this.#hostTurns.isDue(this.#ready.size, this.#slice.lastLook)) this.#giveHostItsTurn();
-    else this.#runSlice();
-  }
-
-  /** Runs a part of a slice. Between parts promises are told: what a task has begun in this slice may be done already. */
-  #runSlice(): void {
-    if (this.#drain(this.#slice.part)) {
-      this.#afterDrain();
-    } else if (this.#slice.isLeft) {
-      this.#coming = true;
-      queueMicrotask(this.#goOn);
-    } else {
-      this.#giveHostItsTurn();
-    }
-  }
-
-  /** Runs what is ready, in order. False if so much of the slice, in ms, was over before all was done. */
-  #drain(part: number): boolean {
+  /** @internal Runs what is ready, in order. False if so much of the slice, in ms, was over before all was done. */
+  _drain(part: number): boolean {
     const ready = this.#ready;
     const slice = this.#slice;
     const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
-    this.#turning = true;
+    this._turning = true;
     try {
       const end = slice.begin(part);
       let steps = slice.steps;
@@ -676,7 +612,7 @@ export class Scheduler {
         }
       }
     } finally {
-      this.#turning = false;
+      this._turning = false;
       Object.assign(processor, before);
     }
     ready.trim();
@@ -689,76 +625,6 @@ export class Scheduler {
     else task._step();
   }
 
-  #giveHostItsTurn(): void {
-    this.#coming = this.#inHostTurn = true;
-    const start = this.#slice.lastLook;
-    hostTurn(() => {
-      this.#inHostTurn = false;
-      this.#hostTurns.had(start, this.#slice.look(), this.#ready.size);
-      this.#unhandled.tell();
-      this.#turn();
-    });
-  }
-
-  #ringDue(): void {
-    if (this._timers.size > 0) this._timers.ringDue(this.#slice.look());
-  }
-
-  #ring(): void {
-    if (processor.task === null && !this.#turning && !this.#inHostTurn) this.#takeTurn();
-    else this.#wake();
-  }
-
-  /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */
-  #afterDrain(): void {
-    this.#setAlarm();
-    if (this.#quietComing) return;
-    const dueNow = this._timers.size > 0 && this.#clock.jump === undefined &&
-      this._timers.next <= this.#clock.now();
-    if (
-      dueNow || this.#unhandled.areWaiting || this.#isDriven() && (
-          this.#isDeadlock() ||
-          (this.#clock.jump !== undefined && this._timers.size > 0 && !this.#liveness.isFed)
-        )
-    ) {
-      this.#quietComing = true;
-      later(() => this.#quiet());
-    }
-  }
-
-  /** The end of a turn in which nothing was ready any more. */
-  #quiet(): void {
-    this.#quietComing = false;
-    if (this.#turning || this.#coming) return; // it was not the end
-    this.#unhandled.tell();
-    if (this.#ready.size > 0 || this.#coming || !this.#isDriven()) return;
-    if (this.#isDeadlock()) {
-      this.#meetDeadlock();
-    } else if (this.#clock.jump === undefined) this.#takeTurn();
-    else if (this._timers.size > 0 && !this.#liveness.isFed) this.#jump();
-  }
-
-  #jump(): void {
-    this.#setAlarm();
-    this.#clock.jump!();
-  }
-
-  #setAlarm(): void {
-    this.#alarm.set(this.#isDriven() ? this._timers.next : Infinity);
-  }
-
-  #drive(driver: Driver): void {
-    this.#drivers.add(driver);
-    if (this.#ready.size > 0) this.#wake();
-    else this.#afterDrain();
-  }
-
-  /** The loop turns no longer for this one; whoever waits for it is to find no alarm that nobody needs. */
-  #leave(driver: Driver): void {
-    this.#drivers.delete(driver);
-    if (this._timers.size === 0 || !this.#isDriven()) this.#setAlarm();
-  }
-
   /** Settles when they have ended; the loop turns meanwhile. */
   #untilEnded(tasks: Task[]): Promise<void> {
     let left = tasks.length;
@@ -769,12 +635,12 @@ export class Scheduler {
         task._whenEnded(
           new EndCallback(() => {
             if (--left > 0) return;
-            this.#leave(drive);
+            this.#drive.stop(drive);
             resolve();
           }),
         );
       }
-      this.#drive(drive);
+      this.#drive.start(drive);
     });
   }
 
@@ -782,10 +648,7 @@ export class Scheduler {
 
   /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
   _turnAlone(): void {
-    this.#ringDue();
-    this.#slice.endless();
-    this.#drain(Infinity);
-    this.#unhandled.tell();
+    this.#drive.turnAlone();
   }
 
   /** @internal A task waits for what only code outside the kernel can bring. */
@@ -799,57 +662,10 @@ export class Scheduler {
     this.#slice.restart();
   }
 
-  #isDeadlock(): boolean {
-    return this.#deadlock === "throw" && this.#liveness.isClosed && this._timers.size === 0 &&
-      this.#ready.size === 0;
-  }
-
-  /** Nothing can go on. Where a locator can say at which lines, that is waited for. */
-  #meetDeadlock(): void {
-    const tasks = awaitedOf(this.#table.list());
-    const { locator } = registered;
-    const told = tasks.every((task) => task._extras?.kill);
-    if (locator === undefined || locator.refusal !== undefined || told) {
-      this.#breakDeadlock();
-      this.#afterDrain(); // a shield may hold that back
-      return;
-    }
-    this.#quietComing = true; // nothing is to be judged meanwhile
-    locator.locate(tasks.slice(0, LOOK.tasks), { locals: false, limit: LOOK.frames }).then((standings) => {
-      this.#quietComing = false;
-      if (this.#turning || this.#coming) return; // code outside has brought something
-      if (this.#isDriven() && this.#isDeadlock()) this.#breakDeadlock(standings);
-      this.#afterDrain();
-    });
-  }
-
-  #breakDeadlock(standings?: Standing[]): void {
-    const tasks = awaitedOf(this.#table.list());
-    const error = deadlockOf(tasks, standings);
-    if (this.#drivers.size === 0) this._report(error, tasks[0]!);
-    for (const task of tasks) {
-      if (task._extras?.kill?.stuck) {
-        task._abandon(new UnkillableError(`${task} cannot be killed: it is let go`));
-      }
-    }
-    // Who has been told already is held back by a shield that will never end.
-    const told = tasks.every((task) => task._extras?.kill);
-    for (const driver of [...this.#drivers]) driver.fail(error);
-    this._killAll(() => true, { reason: error, force: told });
-  }
-
   /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
   _refuseRing(task: Task, target: Task): void {
     if (this._choosing === null) refuseRing(task, target); // else it waits for other things as well
   }
-}
-
-/** One wait for several things: its cases park with it, and the first that is resumed undoes the others. */
-export interface Choosing {
-  /** Parks a case. */
-  parkCase(task: Task, token: Parked): Parked;
-  /** Ends the wait with what a case has brought. */
-  resumeCase(parked: Parked, value: unknown, failed: boolean): boolean;
 }
 
 /** To whom the tasks belong that a task spawns. */
@@ -887,5 +703,5 @@ export const aScheduler: Kind = anInstance("a Scheduler", Scheduler);
  * ```
  */
 export function run<T>(main: Work<T>, options?: TaskOptions): Promise<T> {
-  return (defaultScheduler ??= new Scheduler()).run(main, options);
+  return Scheduler._default().run(main, options);
 }

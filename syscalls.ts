@@ -19,7 +19,8 @@ import { awaitPromise } from "./_promises.ts";
 import { ask, SystemCall } from "./_system_call.ts";
 import type { Timer } from "./_timers.ts";
 import { KILL_OPTIONS } from "./_options.ts";
-import type { KillOptions, Scheduler, TaskOptions } from "./scheduler.ts";
+import type { KillOptions, TaskOptions } from "./_options.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { Ender, Killer, Task } from "./task.ts";
 
 export { SystemCall } from "./_system_call.ts";

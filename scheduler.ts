@@ -332,7 +332,7 @@ export class Scheduler {
     if (!(target instanceof Task)) checkTid(target, "kill");
     checkOptions("kill", options, KILL_OPTIONS);
     const task = typeof target === "number" ? this.#table.get(target) : target;
-    if (task === undefined || !this._tell(task, options)) return false;
+    if (task === undefined || !task._scheduler._tell(task, options)) return false;
     if (options.wait !== false) await task._scheduler.#untilEnded([task]);
     return true;
   }

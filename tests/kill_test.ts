@@ -3872,3 +3872,30 @@ Deno.test("a task of a scheduler that nobody runs can be killed from a task of a
   assertEquals(await new Scheduler().run(kill(task)), true);
   assertEquals(log, ["cleaned up"]);
 });
+
+Deno.test("a daemon that is killed through another scheduler belongs to its own: both main loops end", async () => {
+  const log: string[] = [];
+  const [own, other] = [new Scheduler(), new Scheduler()];
+  const daemon = own.spawn(function* () {
+    try {
+      yield* sleep(1e6);
+    } finally {
+      for (let i = 0; i < 3; i++) yield;
+      log.push("cleaned up");
+    }
+  }, { daemon: true });
+  own.spawn(function* () {
+    yield;
+    const killed = other.kill(daemon).then(() => log.push("killed"));
+    yield killed;
+  });
+  await own.mainLoop();
+  log.push("its own is over");
+  other.spawn(function* () {
+    yield;
+    log.push("the other works");
+  });
+  await other.mainLoop();
+  log.push("the other is over");
+  assertEquals(log, ["cleaned up", "killed", "its own is over", "the other works", "the other is over"]);
+});

@@ -9,9 +9,8 @@
  * @module
  */
 
-import { Cancelled, UnkillableError } from "./errors.ts";
+import { Cancelled } from "./errors.ts";
 import type { FrameIterator } from "./_operation.ts";
-import type { Timer } from "./_timers.ts";
 import type { Task } from "./task.ts";
 
 /** What a coroutine is to do with what it gets when it goes on. */
@@ -142,95 +141,6 @@ export function gather(errors: unknown[]): unknown {
   const all = new AggregateError(flat, `${flat.length} errors`);
   gathered.add(all);
   return all;
-}
-
-/** The boundary below the last frame: to unwind to it is the end of the task. */
-export class Kill extends Boundary implements Timer {
-  readonly task: Task;
-  readonly #reason: unknown;
-  readonly #grace: number;
-  /** What is left of the grace, and the steps that the task had made when it was told. */
-  #left: number;
-  #stepsWhenTold = 0;
-  #timesForced = 0;
-  /** The shields and waits during which it stands still. */
-  #frozenBy: Set<object> | undefined;
-  /** @internal */
-  _slot = -1;
-
-  constructor(task: Task, reason: unknown, grace: number) {
-    super();
-    this.depth = -1;
-    this.task = task;
-    this.#reason = reason;
-    this.#grace = grace;
-    this.#left = grace;
-  }
-
-  override get reason(): unknown {
-    return this.#reason;
-  }
-
-  /** Told to the frames: from now on the grace runs, whatever shields it has gone through. */
-  override cancelling(): void {
-    this.#frozenBy = undefined;
-    this.#left = this.#grace;
-    this.#stepsWhenTold = this.task._steps;
-    this.#run();
-  }
-
-  /** The grace stands still until `thaw`. */
-  freeze(during: object): void {
-    (this.#frozenBy ??= new Set()).add(during);
-    if (this._slot === -1) return;
-    const timers = this.task._scheduler._timers;
-    this.#left = timers.left(this, this.task._scheduler.now());
-    timers.clear(this);
-  }
-
-  thaw(during: object): void {
-    if (this.#frozenBy?.delete(during) && this.#frozenBy.size === 0 && this.delivered) this.#run();
-  }
-
-  #run(): void {
-    const scheduler = this.task._scheduler;
-    scheduler._timers.clear(this);
-    if (this.#left < Infinity) scheduler._setTimer(this, this.#left);
-  }
-
-  /** The grace is over: frames are closed with `return()`, which no `catch` stops; after a second one it is let go. */
-  ring(): void {
-    const { task } = this;
-    if (task._steps === this.#stepsWhenTold) {
-      this.#left = 0; // it has not had its turn yet
-      this.#run();
-      return;
-    }
-    const late = `${task} has not ended ${this.#grace} ms after`;
-    if (this.forced) {
-      task._abandon(new UnkillableError(`${late} its frames were closed (${task._standing}): it is let go`));
-    } else {
-      task._scheduler._report(
-        new Error(`${late} it was killed (${task._standing}): its frames are closed`),
-        task,
-      );
-      this.force();
-    }
-  }
-
-  /** Nothing that the kernel does will end the task, and no timer will let it go. */
-  get stuck(): boolean {
-    return this.#timesForced > 100 ||
-      (this.forced && this.delivered && !this.#frozenBy?.size && this._slot === -1);
-  }
-
-  /** The second step, now. */
-  force(): void {
-    this.#timesForced++;
-    this.forced = true;
-    this.delivered = false;
-    this.task._fire(this);
-  }
 }
 
 /** The cleanups that were deferred by the coroutine directly above: they run when it ends, shielded, the newest first. */

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { tell } from "./_kill.ts";
 import type { Operation, Work } from "./_operation.ts";
 import { type Parked, ParkingPlace } from "./_parking.ts";
 import { ENDED, processor } from "./_processor.ts";
@@ -120,7 +121,7 @@ export class Completions<T> implements AsCompleted<T> {
     if (this.#givenUp) return;
     this.#givenUp = true;
     const reason = new Error("nobody waits for it any more");
-    for (const child of [...this.#running].reverse()) child._scheduler._tell(child, { reason });
+    for (const child of [...this.#running].reverse()) tell(child, { reason });
     for (let left = this.#ended.size; left > 0; left--) {
       const child = this.#ended.shift();
       if (child._mode === THROW) child._scheduler._report(child._error, child);

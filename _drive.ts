@@ -1,15 +1,16 @@
 /**
- * The drive: what makes the loop of a scheduler turn.
+ * The drive: what makes the loop of a scheduler turn, and when it is to stop.
  *
- * The loop turns for somebody: a run, a main loop, code that waits for a kill; without one it stands still, but for that of
- * the default scheduler. And it turns when there is cause: a turn runs what is ready and is over. The first task that is
- * resumed after that asks for the next, which comes in a microtask; so does the rest of a slice, so that promises are heard of
- * in between; a timer brings one by the alarm; and when a slice is over, or the host may be starving, the next comes after a
- * turn of the host. A loop that waited for its tasks in a callback of the host's each time would cost a timer a turn.
+ * The loop turns for somebody: a run, a main loop, code that waits for a kill. Without one it stands still, but for that of
+ * the default scheduler. And it turns for a cause. While tasks are ready the host has its turn after each slice, in a way that
+ * really reaches its sockets (`_clock.ts`). When none is ready the loop simply returns: whatever the tasks wait for will resume
+ * one, and the first that is resumed asks for the next turn, in a microtask; or the alarm brings it. A loop that asked the host
+ * again and again whether there is something to do would be a spinning one, and one that waited for it in each turn would add
+ * a round of the host to each wait.
  *
- * When nothing is ready and microtasks have drained, all is quiet, and what must not be judged sooner is judged: a failure
- * that nobody has looked at, a jump of a virtual clock, a deadlock. Whatever is resumed meanwhile, be it in the last of the
- * microtasks, makes it a turn that was not over.
+ * A turn ends when the loop has given way to the host, or has nothing ready, and microtasks have drained. What must not be
+ * judged too early is judged then: a failure that nobody looked at, a jump of a virtual clock, a deadlock, which is told
+ * instead of hanging. Whatever is resumed before, be it in the last of the microtasks, shows that it was not the end.
  *
  * @module
  */
@@ -23,6 +24,7 @@ import { awaitedOf, type Liveness } from "./_liveness.ts";
 import { processor } from "./_processor.ts";
 import type { ReadyTasks } from "./_ready_queue.ts";
 import type { TimeSlice } from "./_time_slice.ts";
+import type { Timers } from "./_timers.ts";
 import type { UnhandledErrors } from "./_unhandled.ts";
 import { UnkillableError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -36,6 +38,7 @@ export interface Driver {
 /** What a drive is made of: most of it is its scheduler's too. */
 export interface DriveOptions {
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly ready: ReadyTasks;
   readonly slice: TimeSlice;
   readonly liveness: Liveness;
@@ -47,25 +50,39 @@ export interface DriveOptions {
 
 export class Drive {
   readonly #scheduler: Scheduler;
-  readonly #shared: DriveOptions;
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #ready: ReadyTasks;
+  readonly #slice: TimeSlice;
+  readonly #liveness: Liveness;
+  readonly #unhandled: UnhandledErrors;
+  readonly #deadlock: "throw" | "wait";
   readonly #hostTurns: HostTurns;
   readonly #alarm: Alarm;
   readonly #drivers = new Set<Driver>();
   /** The next turn, or part of a slice, is on its way: in a microtask, after a host's turn. */
   #coming = false;
   #inHostTurn = false;
-  /** It is to be looked whether all is quiet. */
-  #quietComing = false;
-  /** Turns without a driver. */
+  /** When microtasks have drained, it is to be judged whether anything is left to do. */
+  #judgementComing = false;
+  /** Whether the loop turns without a driver. */
   always = false;
 
-  constructor(scheduler: Scheduler, shared: DriveOptions) {
+  constructor(scheduler: Scheduler, options: DriveOptions) {
+    const { clock, timers, ready, slice, liveness, unhandled, timeSlice, deadlock } = options;
     this.#scheduler = scheduler;
-    this.#shared = shared;
-    this.#hostTurns = new HostTurns(shared.clock, shared.timeSlice);
-    this.#alarm = new Alarm(shared.clock, () => this.#ring());
+    this.#clock = clock;
+    this.#timers = timers;
+    this.#ready = ready;
+    this.#slice = slice;
+    this.#liveness = liveness;
+    this.#unhandled = unhandled;
+    this.#deadlock = deadlock;
+    this.#hostTurns = new HostTurns(clock, timeSlice);
+    this.#alarm = new Alarm(clock, () => this.#ring());
   }
 
+  /** Whether the loop turns at all. */
   get isOn(): boolean {
     return this.#drivers.size > 0 || this.always;
   }
@@ -78,19 +95,19 @@ export class Drive {
   /** The loop turns for this one from now on. */
   start(driver: Driver): void {
     this.#drivers.add(driver);
-    if (this.#shared.ready.size > 0) this.wake();
+    if (this.#ready.size > 0) this.wake();
     else this.rest();
   }
 
   /** It turns no longer for this one; whoever waits for it is to find no alarm that nobody needs. */
   stop(driver: Driver): void {
     this.#drivers.delete(driver);
-    if (this.#scheduler._timers.size === 0 || !this.isOn) this.#setAlarm();
+    if (this.#timers.size === 0 || !this.isOn) this.#setAlarm();
   }
 
   /** Sees to it that the loop comes by. */
   wake(): void {
-    if (this.isBusy || this.#scheduler._timers.areRinging || !this.isOn) return;
+    if (this.isBusy || this.#timers.areRinging || !this.isOn) return;
     this.#coming = true;
     queueMicrotask(this.#turn);
   }
@@ -105,20 +122,19 @@ export class Drive {
     if (this.isOn) this.#runSlice();
   };
 
+  /** Rings what is due, and then it is the turn of the tasks, or that of the host. */
   #takeTurn(): void {
-    const { ready, slice } = this.#shared;
     this.#ringDue();
-    slice.renew();
-    if (this.#hostTurns.isDue(ready.size, slice.lastLook)) this.#giveHostItsTurn();
+    this.#slice.renew();
+    if (this.#hostTurns.isDue(this.#ready.size, this.#slice.lastLook)) this.#giveHostItsTurn();
     else this.#runSlice();
   }
 
   /** Between its parts promises are told: what a task has begun in this slice may be done already. */
   #runSlice(): void {
-    const { slice } = this.#shared;
-    if (this.#scheduler._drain(slice.part)) {
+    if (this.#scheduler._drain(this.#slice.part)) {
       this.rest();
-    } else if (slice.isLeft) {
+    } else if (this.#slice.isLeft) {
       this.#coming = true;
       queueMicrotask(this.#goOn);
     } else {
@@ -127,13 +143,12 @@ export class Drive {
   }
 
   #giveHostItsTurn(): void {
-    const { ready, slice, unhandled } = this.#shared;
     this.#coming = this.#inHostTurn = true;
-    const start = slice.lastLook;
+    const start = this.#slice.lastLook;
     hostTurn(() => {
       this.#inHostTurn = false;
-      this.#hostTurns.had(start, slice.look(), ready.size);
-      unhandled.tell();
+      this.#hostTurns.had(start, this.#slice.look(), this.#ready.size);
+      this.#unhandled.tell();
       this.#turn();
     });
   }
@@ -141,12 +156,11 @@ export class Drive {
   // ---- Time ----
 
   #ringDue(): void {
-    const { _timers: timers } = this.#scheduler;
-    if (timers.size > 0) timers.ringDue(this.#shared.slice.look());
+    if (this.#timers.size > 0) this.#timers.ringDue(this.#slice.look());
   }
 
   #setAlarm(): void {
-    this.#alarm.set(this.isOn ? this.#scheduler._timers.next : Infinity);
+    this.#alarm.set(this.isOn ? this.#timers.next : Infinity);
   }
 
   #ring(): void {
@@ -156,13 +170,12 @@ export class Drive {
 
   /** Whether the clock is one that jumps, and nothing can happen before the next timer. */
   get #mayJump(): boolean {
-    const { clock, liveness } = this.#shared;
-    return clock.jump !== undefined && this.#scheduler._timers.size > 0 && !liveness.isFed;
+    return this.#clock.jump !== undefined && this.#timers.size > 0 && !this.#liveness.isFed;
   }
 
   #jump(): void {
     this.#setAlarm();
-    this.#shared.clock.jump!();
+    this.#clock.jump!();
   }
 
   // ---- Nothing is ready ----
@@ -170,32 +183,29 @@ export class Drive {
   /** Nothing is ready: sets the alarm, and looks again when microtasks have drained if there is something to judge. */
   rest(): void {
     this.#setAlarm();
-    if (this.#quietComing) return;
-    const { clock, unhandled } = this.#shared;
-    const { _timers: timers } = this.#scheduler;
-    const isDue = timers.size > 0 && clock.jump === undefined && timers.next <= clock.now();
-    if (isDue || unhandled.areWaiting || (this.isOn && (this.#isDeadlock || this.#mayJump))) {
-      this.#quietComing = true;
+    if (this.#judgementComing) return;
+    const isDue = this.#timers.size > 0 && this.#clock.jump === undefined &&
+      this.#timers.next <= this.#clock.now();
+    if (isDue || this.#unhandled.areWaiting || (this.isOn && (this.#isDeadlock || this.#mayJump))) {
+      this.#judgementComing = true;
       later(() => this.#judge());
     }
   }
 
   /** The end of a turn in which nothing was ready any more. */
   #judge(): void {
-    this.#quietComing = false;
+    this.#judgementComing = false;
     if (this.isBusy) return; // it was not the end
-    const { clock, ready, unhandled } = this.#shared;
-    unhandled.tell();
-    if (ready.size > 0 || this.#coming || !this.isOn) return;
+    this.#unhandled.tell();
+    if (this.#ready.size > 0 || this.#coming || !this.isOn) return;
     if (this.#isDeadlock) this.#meetDeadlock();
-    else if (clock.jump === undefined) this.#takeTurn();
+    else if (this.#clock.jump === undefined) this.#takeTurn();
     else if (this.#mayJump) this.#jump();
   }
 
   get #isDeadlock(): boolean {
-    const { deadlock, liveness, ready } = this.#shared;
-    return deadlock === "throw" && liveness.isClosed && this.#scheduler._timers.size === 0 &&
-      ready.size === 0;
+    return this.#deadlock === "throw" && this.#liveness.isClosed && this.#timers.size === 0 &&
+      this.#ready.size === 0;
   }
 
   /** Nothing can go on. Where it can be found out at which lines, that is waited for. */
@@ -206,9 +216,9 @@ export class Drive {
       this.rest(); // a shield may hold that back
       return;
     }
-    this.#quietComing = true; // nothing is to be judged meanwhile
+    this.#judgementComing = true; // nothing is to be judged meanwhile
     standings.then((standings) => {
-      this.#quietComing = false;
+      this.#judgementComing = false;
       if (this.isBusy) return; // code outside has brought something
       if (this.isOn && this.#isDeadlock) this.#breakDeadlock(standings);
       this.rest();
@@ -240,16 +250,15 @@ export class Drive {
    * @param refusal What is to be said if only the host could bring a task to go on.
    */
   turnWithoutHost(driver: Driver, isOver: () => boolean, refusal: () => Error): void {
-    const { ready, slice, unhandled } = this.#shared;
     this.#drivers.add(driver);
     try {
       for (;;) {
         this.#ringDue();
-        slice.renew();
+        this.#slice.renew();
         if (!this.#scheduler._drain(Infinity)) continue;
-        unhandled.tell();
+        this.#unhandled.tell();
         if (isOver()) return;
-        if (ready.size > 0) continue;
+        if (this.#ready.size > 0) continue;
         if (this.#isDeadlock) {
           this.#breakDeadlock();
         } else if (this.#mayJump) {
@@ -257,7 +266,7 @@ export class Drive {
         } else {
           const error = refusal();
           driver.fail(error);
-          if (ready.size === 0) throw error;
+          if (this.#ready.size === 0) throw error;
         }
       }
     } finally {
@@ -269,8 +278,8 @@ export class Drive {
   /** One turn, for the explorer: it drives the scheduler, and moves its clock, itself. */
   turnAlone(): void {
     this.#ringDue();
-    this.#shared.slice.endless();
+    this.#slice.endless();
     this.#scheduler._drain(Infinity);
-    this.#shared.unhandled.tell();
+    this.#unhandled.tell();
   }
 }

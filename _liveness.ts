@@ -43,8 +43,9 @@ export class Liveness {
     return this.#awaited > 0 && !this.isFed && this.#either === 0;
   }
 
-  /** The end of this task is waited for from now on. */
+  /** The end of this task is waited for from now on, if it was not before. */
   await(task: Task): void {
+    if ((task._flags & AWAITED) !== 0) return;
     task._flags |= AWAITED;
     this.#awaited++;
     if ((task._flags & FED) === BY_HOST) this.#host++;

@@ -201,7 +201,7 @@ export class Simulation implements Owner, Stepping {
       else if (this.failure !== null) throw STOP;
       if (this.#alive === 0) break;
       if (queue.size > 0) continue;
-      if (scheduler._waitsForOutside) this.#failOutside();
+      if (scheduler._liveness.isFedByOutside) this.#failOutside();
       const next = Math.min(clock._next, scheduler._timers.next);
       if (next === Infinity) this.#failStuck();
       if (this.watching) {

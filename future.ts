@@ -8,12 +8,13 @@
  * @module
  */
 
+import { tell } from "./_kill.ts";
 import { describe, type Operation, type OperationIterator, TRAP, type Yieldable } from "./_operation.ts";
 import { leaveLine, type Parked, proceed, standIn, Waiter, type WaitingOperation } from "./_parking.ts";
 import { InvalidStateError, JoinError } from "./errors.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Coroutine } from "./_operation.ts";
-import type { Task } from "./task.ts";
+import { EndCallback, type Outcome, type Task } from "./task.ts";
 
 /** One who waits for a future. */
 abstract class FutureWaiter extends Waiter {
@@ -251,7 +252,7 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
    */
   cancel(reason?: unknown): boolean {
     if (this.done()) return false;
-    if (this._task !== undefined) return this._task._scheduler._tell(this._task, { reason });
+    if (this._task !== undefined) return tell(this._task, { reason });
     this._settleCancelled(reason);
     return true;
   }
@@ -397,17 +398,22 @@ export function coroutine<This, A extends unknown[], T>(
     try {
       const body = () => fn.apply(this, args);
       Object.defineProperty(body, "name", { value: fn.name });
-      Scheduler.current()._start<T>(body, future, (task) => {
-        future._task = task;
-      }, (task) => {
-        const outcome = task.outcome!;
-        if (outcome.kind === "returned") future.setResult(outcome.value as T);
-        else if (outcome.kind === "failed") future.setException(outcome.error);
-        else future._settleCancelled(outcome.reason);
-      });
+      const scheduler = Scheduler.current();
+      const task = scheduler._makeChild(body) as Task;
+      future._task = task;
+      task._heard = true; // its outcome is that of the future
+      task._whenEnded(new EndCallback(() => settleAs(future, task.outcome as Outcome<T>), future));
+      scheduler._startNow(task);
     } catch (error) {
       future.setException(error);
     }
     return future;
   };
+}
+
+/** A future of a task that has ended. */
+function settleAs<T>(future: Future<T>, outcome: Outcome<T>): void {
+  if (outcome.kind === "returned") future.setResult(outcome.value);
+  else if (outcome.kind === "failed") future.setException(outcome.error);
+  else future._settleCancelled(outcome.reason);
 }

@@ -16,12 +16,13 @@ import { type AsCompleted, Completions } from "./_completions.ts";
 import { FirstOf, isSingleWait, type SelectCase } from "./_select.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
 import { aCount, checkOptions, type Kinds } from "./_check.ts";
+import { tell } from "./_kill.ts";
 import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_operation.ts";
 import type { Operation, Work, Yieldable } from "./_operation.ts";
+import type { TaskOptions } from "./_options.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import { Future } from "./future.ts";
-import type { TaskOptions } from "./_options.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { SystemCall } from "./syscalls.ts";
 import { EndCallback, type Outcome, type Owner, Task } from "./task.ts";
@@ -215,7 +216,7 @@ export class Group extends Boundary implements Owner, TaskGroup {
 
   #tellChildren(force: boolean): void {
     for (const child of this.children.list().reverse()) {
-      child._scheduler._tell(child, { reason: this.#reason, force });
+      tell(child, { reason: this.#reason, force });
     }
     for (const waiter of this.line) waiter.freeze();
   }

@@ -1,25 +1,26 @@
 /**
- * The scheduler: a ready queue, a table of tasks, timers, and the loop.
+ * The scheduler: a ready queue, a table of tasks, and the loop.
  *
- * The loop is the seed's: take the task that has been ready for longest, run it until it yields, repeat. What it does
- * besides is to know when to stop. While tasks are ready it gives the host its turn after each slice, and in a way that
- * really reaches the host's sockets (`_clock.ts`). When none is ready it simply returns: whatever the tasks wait for will
- * resume one, and the first that is resumed calls the loop again. And when nothing could ever resume any of them, it
- * says so instead of hanging.
+ * The loop is the seed's: take the task that has been ready for longest, run it until it yields, repeat. It begins this
+ * class and fits on a screen, as the one thing that it knows besides tasks is when its time is over. What makes it turn, and
+ * what is done when nothing is ready, is the drive's (`_drive.ts`). Below the loop are the ways to start, run and end tasks,
+ * and below those `park`, `resume` and `fail`: all that a system call needs to make its task wait.
  *
- * A turn ends when the loop has given way to the host, or has nothing ready, and microtasks have drained. What must not
- * be judged too early is judged then: a failure that nobody looked at, a deadlock, a jump of a virtual clock.
+ * What the rest of it is made of are nouns of their own: how long tasks run before it is the turn of others
+ * (`_time_slice.ts`), deadlines (`_timers.ts`), whether anything can still go on (`_liveness.ts`), errors that nobody handles
+ * (`_unhandled.ts`), observers (`_observers.ts`), and what a run owns (`_run.ts`). Only what each switch asks is kept here, at
+ * one load.
  *
  * @module
  */
 
-import { Kill } from "./_boundary.ts";
 import * as boundaries from "./_boundary.ts";
 import { CallSites } from "./_call_sites.ts";
 import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
 import { type Clock, systemClock } from "./_clock.ts";
 import { infoOf, refuseRing, waits } from "./_deadlock.ts";
 import { Drive, type Driver } from "./_drive.ts";
+import { tell, tellOnAbort } from "./_kill.ts";
 import { Liveness } from "./_liveness.ts";
 import type { Network } from "./_network.ts";
 import { Observers } from "./_observers.ts";
@@ -28,7 +29,7 @@ import * as operations from "./_operation.ts";
 import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import type { Line, Parked, Wait } from "./_parking.ts";
+import type { Parked, Wait } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import * as states from "./_processor.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
@@ -39,10 +40,10 @@ import { TimeSlice } from "./_time_slice.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { UnhandledErrors } from "./_unhandled.ts";
 import { InvalidStateError } from "./errors.ts";
-import { AWAITED, DAEMON, EndCallback, type Ending, FED, OBSERVED, type Owner, Task } from "./task.ts";
+import { DAEMON, EndCallback, type Ending, FED, type Owner, Task } from "./task.ts";
 
 // Not imported by name, for the reason that `task.ts` gives.
-const { ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
+const { processor, READY, RUNNING, WAITING, YIELDED } = states;
 const { THROW } = boundaries;
 const { frameOf } = operations;
 const { leaveLine, TokenOf } = parking;
@@ -76,11 +77,10 @@ let defaultScheduler: Scheduler | undefined;
  * ```
  */
 export class Scheduler {
-  // What each switch and each wait touches lies here; what is asked now and then is behind one of the others.
   readonly #ready: ReadyTasks;
   /** @internal The loop is on the native stack. */
   _turning = false;
-  /** What observers watch, of what is asked at each switch. */
+  /** Whether observers watch what happens at each switch: asked here, it costs one load. */
   #watchesReady = false;
   #watchesSteps = false;
   /** @internal The `select` that is trying its cases: what they park is parked for all of them. */
@@ -88,7 +88,8 @@ export class Scheduler {
   #lastTid = 0;
   #nesting = 0;
   readonly #table = new TaskTable();
-  readonly #liveness = new Liveness();
+  /** @internal */
+  readonly _liveness: Liveness = new Liveness();
   readonly #clock: Clock;
   /** @internal */
   readonly _timers: Timers = new Timers();
@@ -132,14 +133,63 @@ export class Scheduler {
     if (this._callSites !== undefined) this.observe(this._callSites);
     this.#drive = new Drive(this, {
       clock,
+      timers: this._timers,
       ready: this.#ready,
       slice: this.#slice,
-      liveness: this.#liveness,
+      liveness: this._liveness,
       unhandled: this.#unhandled,
       timeSlice,
       deadlock,
     });
   }
+
+  // ---- The loop ----
+
+  /** @internal Runs what is ready, in order. False if so much of the slice, in ms, was over before all was done. */
+  _drain(part: number): boolean {
+    const ready = this.#ready;
+    const slice = this.#slice;
+    const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
+    this._turning = true;
+    try {
+      const end = slice.begin(part);
+      let steps = slice.steps;
+      while (ready.size > 0) {
+        const task = ready.shift();
+        if (task === undefined || task._state > YIELDED) continue; // it was taken out
+        this.#step(task);
+        if (--steps === 0) {
+          if (slice.isOver(end) && ready.size > 0) return false;
+          steps = slice.steps;
+        }
+      }
+    } finally {
+      this._turning = false;
+      Object.assign(processor, before);
+    }
+    ready.trim();
+    if (this._timers.size > 0) slice.look();
+    return true;
+  }
+
+  #step(task: Task): void {
+    if (this.#watchesSteps) this._observers.step(task);
+    else task._step();
+  }
+
+  /** @internal To the end of the ready queue. */
+  _enqueue(task: Task): void {
+    this.#ready.push(task);
+    if (!this._turning) this.#drive.wake();
+    if (this.#watchesReady) this._observers.notify("taskReady", task);
+  }
+
+  /** @internal Out of the ready queue: it goes on after all, without having left the processor. */
+  _dequeue(task: Task): void {
+    this.#ready.remove(task);
+  }
+
+  // ---- For everybody ----
 
   /**
    * The scheduler of the running task, else the process-wide default one.
@@ -197,42 +247,9 @@ export class Scheduler {
    * option is of the wrong kind.
    */
   spawn<T>(target: Work<T>, options?: TaskOptions): Task<T> {
-    const spawner = this.#spawnerHere();
-    return this._spawn(target, options, ownerOfChildren(spawner), spawner?.tid);
-  }
-
-  /** @internal Starts a task by its first step, without a turn in the ready queue. */
-  _start<T>(
-    target: Work<T>,
-    relay: Line,
-    made: (task: Task) => void,
-    ended: (task: Task) => void,
-  ): Task<T> {
-    const spawner = this.#spawnerHere();
-    const task = this.#make(target, undefined, ownerOfChildren(spawner), spawner?.tid);
-    task._flags |= OBSERVED;
-    made(task as Task);
-    task._whenEnded(new EndCallback(() => ended(task as Task), relay));
-    if (this.#nesting >= MOST_NESTED) {
-      this._enqueue(task as Task);
-      return task;
-    }
-    const { task: outer, credit, observed } = processor;
-    this.#nesting++;
-    try {
-      this.#step(task as Task);
-    } finally {
-      this.#nesting--;
-      Object.assign(processor, { task: outer, credit, observed });
-    }
-    this.#drive.wake(); // it may have set a timer
+    const task = this._makeChild(target, options);
+    this.#begin(task as Task, options);
     return task;
-  }
-
-  /** The task on the processor, if it is one of this scheduler. */
-  #spawnerHere(): Task | undefined {
-    const { task } = processor;
-    return task?._scheduler === this ? task : undefined;
   }
 
   /**
@@ -300,7 +317,7 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       let failure: { error: unknown } | undefined;
       const check = () => {
-        if (this.#liveness.hasAwaited) return;
+        if (this._liveness.hasAwaited) return;
         if (this._killAll((task) => task._owner === null, { reason: new Error("the main loop is over") })) {
           return;
         }
@@ -332,7 +349,7 @@ export class Scheduler {
     if (!(target instanceof Task)) checkTid(target, "kill");
     checkOptions("kill", options, KILL_OPTIONS);
     const task = typeof target === "number" ? this.#table.get(target) : target;
-    if (task === undefined || !task._scheduler._tell(task, options)) return false;
+    if (task === undefined || !tell(task, options)) return false;
     if (options.wait !== false) await task._scheduler.#untilEnded([task]);
     return true;
   }
@@ -351,6 +368,25 @@ export class Scheduler {
       this._killAll(() => true, options);
       await this.#untilEnded(this.#table.list());
     }
+  }
+
+  /** Settles when they have ended; the loop turns meanwhile. */
+  #untilEnded(tasks: Task[]): Promise<void> {
+    let left = tasks.length;
+    if (left === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const drive: Driver = { fail() {} };
+      for (const task of tasks) {
+        task._whenEnded(
+          new EndCallback(() => {
+            if (--left > 0) return;
+            this.#drive.stop(drive);
+            resolve();
+          }),
+        );
+      }
+      this.#drive.start(drive);
+    });
   }
 
   /**
@@ -393,21 +429,6 @@ export class Scheduler {
       throw new TypeError(`Cannot park ${task} for ${describe(wait)}: an object with a reason is wanted`);
     }
     return this._parkAs(task, new TokenOf(wait), wait);
-  }
-
-  /** @internal Parks a task with a token that the caller has made; without a wait it describes itself. */
-  _parkAs(task: Task, token: Parked, wait: Wait = token as unknown as Wait): Parked {
-    if (this._choosing !== null) return this._choosing.parkCase(task, token);
-    if (task._state !== RUNNING || task._scheduler !== this) {
-      throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
-    }
-    token._task = task;
-    token._since = this.#slice.coarse;
-    const { source } = wait;
-    if (source !== undefined && source !== "tasks") this.#liveness.feed(task, source);
-    task._parked = token;
-    task._state = WAITING;
-    return token;
   }
 
   /**
@@ -465,6 +486,33 @@ export class Scheduler {
 
   // ---- For the kernel's own modules ----
 
+  /** @internal Parks a task with a token that the caller has made; without a wait it describes itself. */
+  _parkAs(task: Task, token: Parked, wait: Wait = token as unknown as Wait): Parked {
+    if (this._choosing !== null) return this._choosing.parkCase(task, token);
+    if (task._state !== RUNNING || task._scheduler !== this) {
+      throw new InvalidStateError(`Cannot park ${task}: it is not on the processor of this scheduler`);
+    }
+    token._task = task;
+    token._since = this.#slice.coarse;
+    const { source } = wait;
+    if (source !== undefined && source !== "tasks") this._liveness.feed(task, source);
+    task._parked = token;
+    task._state = WAITING;
+    return token;
+  }
+
+  /** @internal The token is spent. */
+  _waitOver(parked: Parked): void {
+    const task = parked._task!;
+    if ((task._flags & FED) !== 0) this._liveness.fed(task);
+    parked._task = null;
+  }
+
+  /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
+  _refuseRing(task: Task, target: Task): void {
+    if (this._choosing === null) refuseRing(task, target); // else it waits for other things as well
+  }
+
   /** @internal Starts a task for an owner. */
   _spawn<T>(
     target: Work<T>,
@@ -473,9 +521,37 @@ export class Scheduler {
     parent: number | undefined,
   ): Task<T> {
     const task = this.#make(target, options, owner, parent);
-    this._enqueue(task as Task);
-    if (options?.signal !== undefined) this.#killOnAbort(task as Task, options.signal);
+    this.#begin(task as Task, options);
     return task;
+  }
+
+  #begin(task: Task, options: TaskOptions | undefined): void {
+    this._enqueue(task);
+    if (options?.signal !== undefined) tellOnAbort(task, options.signal);
+  }
+
+  /** @internal Makes a child of the task on the processor, if that is one of this scheduler. It is not ready yet. */
+  _makeChild<T>(target: Work<T>, options?: TaskOptions): Task<T> {
+    const spawner = processor.task?._scheduler === this ? processor.task : undefined;
+    const owner = spawner === undefined || spawner._owner === null ? null : spawner._owner.run;
+    return this.#make(target, options, owner, spawner?.tid);
+  }
+
+  /** @internal Runs a task that has been made up to its first wait, without a turn in the ready queue. */
+  _startNow(task: Task): void {
+    if (this.#nesting >= MOST_NESTED) {
+      this._enqueue(task);
+      return;
+    }
+    const { task: outer, credit, observed } = processor;
+    this.#nesting++;
+    try {
+      this.#step(task);
+    } finally {
+      this.#nesting--;
+      Object.assign(processor, { task: outer, credit, observed });
+    }
+    this.#drive.wake(); // it may have set a timer
   }
 
   #make<T>(
@@ -492,7 +568,7 @@ export class Scheduler {
     const locals = processor.task === null ? null : processor.task._extras?.locals ?? null;
     if (locals !== null) task._extra.locals = locals;
     if (daemon) task._flags |= DAEMON;
-    else this.#liveness.await(task);
+    else this._liveness.await(task);
     this.#table.add(task);
     owner?._taskStarted(task);
     if (this._observers.size > 0) this._observers.notify("taskCreated", task);
@@ -500,74 +576,17 @@ export class Scheduler {
     return task as Task<T>;
   }
 
-  #killOnAbort(task: Task, signal: AbortSignal): void {
-    const abort = () => this._tell(task, { reason: signal.reason });
-    if (signal.aborted) {
-      abort();
-    } else {
-      signal.addEventListener("abort", abort);
-      (task._extra.atEnd ??= []).push(() => signal.removeEventListener("abort", abort));
-    }
-  }
-
-  /** @internal Tells a task to end. False if it has ended. */
-  _tell(task: Task, options: KillOptions): boolean {
-    const { grace = this._killGrace, force = false } = options;
-    if (task._state === ENDED) return false;
-    const extra = task._extra;
-    if (extra.kill === null) {
-      if ((task._flags & AWAITED) === 0) this.#liveness.await(task);
-      extra.kill = new Kill(task, options.reason, grace);
-      extra.kill.forced = force;
-      for (let ending = task._first; ending !== null; ending = ending._next) {
-        (ending as Ending).targetIsDying();
-      }
-      task._fire(extra.kill);
-    } else if (force) {
-      extra.kill.force();
-    }
-    return true;
-  }
-
   /** @internal Tells those that match to end, the newest first. False if there are none. */
   _killAll(matches: (task: Task) => boolean, options: KillOptions): boolean {
     const tasks = this.#table.list().filter(matches).reverse();
-    for (const task of tasks) this._tell(task, options);
+    for (const task of tasks) tell(task, options);
     return tasks.length > 0;
-  }
-
-  /** @internal */
-  _setTimer(timer: Timer, ms: number): void {
-    this._timers.start(timer, ms);
-    if (this._timers.areRinging) return; // what is set while others ring does not ring with them
-    if (this._turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
-    this.#slice.look();
-    if (!this._turning) this.#drive.wake(); // the alarm is set by the loop
-  }
-
-  /** @internal To the end of the ready queue. */
-  _enqueue(task: Task): void {
-    this.#ready.push(task);
-    if (!this._turning) this.#drive.wake();
-    if (this.#watchesReady) this._observers.notify("taskReady", task);
-  }
-
-  /** @internal Out of the ready queue: it goes on after all, without having left the processor. */
-  _dequeue(task: Task): void {
-    this.#ready.remove(task);
-  }
-
-  /** @internal The token is spent. */
-  _waitOver(parked: Parked): void {
-    const task = parked._task!;
-    if ((task._flags & FED) !== 0) this.#liveness.fed(task);
-    parked._task = null;
   }
 
   /** @internal A task has ended: everybody forgets it, after those who waited have been told. */
   _taskEnded(task: Task): void {
     this.#table.remove(task);
-    this.#liveness.ended(task);
+    this._liveness.ended(task);
     if (this._observers.size > 0) this._observers.ended(task);
     for (let ending = task._first; ending !== null; ending = task._first) {
       leaveLine(ending);
@@ -578,6 +597,15 @@ export class Scheduler {
     task._owner = null;
     owner?._taskEnded(task);
     if (this.#mainLoops.size > 0) { for (const check of this.#mainLoops) check(); }
+  }
+
+  /** @internal */
+  _setTimer(timer: Timer, ms: number): void {
+    this._timers.start(timer, ms);
+    if (this._timers.areRinging) return; // what is set while others ring does not ring with them
+    if (this._turning && this.#clock.jump === undefined) return; // it gets its deadline with the next look
+    this.#slice.look();
+    if (!this._turning) this.#drive.wake(); // the alarm is set by the loop
   }
 
   /** @internal Tells an error that nobody else hears of. */
@@ -591,69 +619,9 @@ export class Scheduler {
     if (!this.#drive.isBusy) this.#drive.rest();
   }
 
-  // ---- The loop ----
-
-  /** @internal Runs what is ready, in order. False if so much of the slice, in ms, was over before all was done. */
-  _drain(part: number): boolean {
-    const ready = this.#ready;
-    const slice = this.#slice;
-    const before = { task: processor.task, credit: processor.credit, observed: processor.observed };
-    this._turning = true;
-    try {
-      const end = slice.begin(part);
-      let steps = slice.steps;
-      while (ready.size > 0) {
-        const task = ready.shift();
-        if (task === undefined || task._state > YIELDED) continue; // it was taken out
-        this.#step(task);
-        if (--steps === 0) {
-          if (slice.isOver(end) && ready.size > 0) return false;
-          steps = slice.steps;
-        }
-      }
-    } finally {
-      this._turning = false;
-      Object.assign(processor, before);
-    }
-    ready.trim();
-    if (this._timers.size > 0) slice.look();
-    return true;
-  }
-
-  #step(task: Task): void {
-    if (this.#watchesSteps) this._observers.step(task);
-    else task._step();
-  }
-
-  /** Settles when they have ended; the loop turns meanwhile. */
-  #untilEnded(tasks: Task[]): Promise<void> {
-    let left = tasks.length;
-    if (left === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const drive: Driver = { fail() {} };
-      for (const task of tasks) {
-        task._whenEnded(
-          new EndCallback(() => {
-            if (--left > 0) return;
-            this.#drive.stop(drive);
-            resolve();
-          }),
-        );
-      }
-      this.#drive.start(drive);
-    });
-  }
-
-  // ---- The end of a turn ----
-
   /** @internal A turn without the host, for the explorer: it drives the scheduler, and moves its clock, itself. */
   _turnAlone(): void {
     this.#drive.turnAlone();
-  }
-
-  /** @internal A task waits for what only code outside the kernel can bring. */
-  get _waitsForOutside(): boolean {
-    return this.#liveness.isFedByOutside;
   }
 
   /** @internal Everything has ended: counts tids, and looks at the time, as if it were new. */
@@ -661,16 +629,6 @@ export class Scheduler {
     this.#lastTid = 0;
     this.#slice.restart();
   }
-
-  /** @internal Refuses a wait of `task` for `target` that would close a ring of waiting tasks. */
-  _refuseRing(task: Task, target: Task): void {
-    if (this._choosing === null) refuseRing(task, target); // else it waits for other things as well
-  }
-}
-
-/** To whom the tasks belong that a task spawns. */
-function ownerOfChildren(spawner: Task | undefined): Owner | null {
-  return spawner === undefined || spawner._owner === null ? null : spawner._owner.run;
 }
 
 function refuseInside(method: string): void {

@@ -13,6 +13,7 @@
  */
 
 import { checkOptions, checkTid, checkTime } from "./_check.ts";
+import { tell } from "./_kill.ts";
 import { describe, type Operation, type OperationIterator, type Work, type Yieldable } from "./_operation.ts";
 import { Parked, proceed, type Wait, type WaitingOperation } from "./_parking.ts";
 import { awaitPromise } from "./_promises.ts";
@@ -218,7 +219,7 @@ export class KillTask extends SystemCall<boolean> {
   /** Tells the task, and parks the caller until that has ended. */
   handle(task: Task, scheduler: Scheduler): boolean | Parked {
     const target = typeof this.#target === "number" ? scheduler.tasks.get(this.#target) : this.#target;
-    if (target === undefined || !target._scheduler._tell(target, this.#options)) return false;
+    if (target === undefined || !tell(target, this.#options)) return false;
     if (target === task) {
       // It is cancelled right here; unless a shield holds that back, or it is already on its way out.
       if (task._isPending(task._extra.kill!)) return scheduler.park(task, { reason: "its own end" });

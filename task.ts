@@ -10,8 +10,9 @@
  * @module
  */
 
-import { type Boundary, Frame, gather, type Kill, Unwinding } from "./_boundary.ts";
+import { type Boundary, Frame, gather, Unwinding } from "./_boundary.ts";
 import * as boundaries from "./_boundary.ts";
+import type { Kill } from "./_kill.ts";
 import { describe, generatorPrototype, TRAP } from "./_operation.ts";
 import type { FrameIterator, Operation, OperationIterator, Trap, Yieldable } from "./_operation.ts";
 import * as operations from "./_operation.ts";

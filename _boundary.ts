@@ -9,6 +9,7 @@
  * @module
  */
 
+import { unshielded } from "./_cancellation.ts";
 import { Cancelled } from "./errors.ts";
 import type { FrameIterator } from "./_operation.ts";
 import type { Task } from "./task.ts";
@@ -188,7 +189,7 @@ export class Defers extends Boundary {
       return;
     }
     task._extras?.kill?.thaw(this);
-    task._unshielded();
+    unshielded(task);
     if (this.#mode === THROW && !(this.#inbox instanceof Cancelled)) {
       const unwinding = task._extras === null ? null : task._extras.unwinding;
       // What the coroutine itself threw came before what its cleanup threw when that was cut short.

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { EndCallback } from "./_endings.ts";
 import { tell } from "./_kill.ts";
 import type { Operation, Work } from "./_operation.ts";
 import { type Parked, ParkingPlace } from "./_parking.ts";
@@ -18,7 +19,7 @@ import { Fifo } from "./_store.ts";
 import { CallWaiter, LineCall, refuse, stand, takeFirst, wake } from "./_waiting.ts";
 import { THROW } from "./_boundary.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { EndCallback, type Task } from "./task.ts";
+import type { Task } from "./task.ts";
 
 /** What {@linkcode asCompleted} gives: the values in the order in which they come. */
 export interface AsCompleted<T> extends Disposable {

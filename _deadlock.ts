@@ -7,11 +7,12 @@
  * @module
  */
 
+import { EndCallback } from "./_endings.ts";
 import { framesOf, lineOf, registered, type Standing } from "./_frames.ts";
 import { printable, tableOf } from "./_table.ts";
 import { DeadlockError } from "./errors.ts";
 import type { TaskInfo } from "./_options.ts";
-import { EndCallback, type Task } from "./task.ts";
+import type { Task } from "./task.ts";
 
 /** Of how many tasks, and how far down, the report says where they stand. */
 const LOOK = { tasks: 32, frames: 16 };

@@ -14,11 +14,13 @@
  */
 
 import { Boundary } from "./_boundary.ts";
+import { fire } from "./_cancellation.ts";
+import type { Ending } from "./_endings.ts";
 import type { KillOptions } from "./_options.ts";
 import { ENDED } from "./_processor.ts";
 import type { Timer } from "./_timers.ts";
 import { UnkillableError } from "./errors.ts";
-import type { Ending, Task } from "./task.ts";
+import type { Task } from "./task.ts";
 
 /** The boundary below the last frame: to unwind to it is the end of the task. */
 export class Kill extends Boundary implements Timer {
@@ -105,7 +107,7 @@ export class Kill extends Boundary implements Timer {
     this.#timesForced++;
     this.forced = true;
     this.delivered = false;
-    this.task._fire(this);
+    fire(this.task, this);
   }
 }
 
@@ -128,7 +130,7 @@ export function tell(task: Task, options: KillOptions): boolean {
     for (let ending = task._first; ending !== null; ending = ending._next) {
       (ending as Ending).targetIsDying();
     }
-    task._fire(extra.kill);
+    fire(task, extra.kill);
   } else if (force) {
     extra.kill.force();
   }

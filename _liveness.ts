@@ -13,7 +13,11 @@
  * @module
  */
 
-import { AWAITED, BY_EITHER, BY_HOST, BY_OUTSIDE, FED, type Task } from "./task.ts";
+import * as flags from "./_task_flags.ts";
+import type { Task } from "./task.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { AWAITED, BY_EITHER, BY_HOST, BY_OUTSIDE, FED } = flags;
 
 export class Liveness {
   /** Tasks alive whose end is waited for. */

@@ -9,7 +9,8 @@
 
 import { UnkillableError } from "./errors.ts";
 import { THROW } from "./_boundary.ts";
-import { DAEMON, OBSERVED, type Owner, type Task } from "./task.ts";
+import { DAEMON, OBSERVED } from "./_task_flags.ts";
+import type { Owner, Task } from "./task.ts";
 import type { Driver } from "./_drive.ts";
 import type { Scheduler } from "./scheduler.ts";
 

@@ -8,6 +8,7 @@
  */
 
 import { Boundary, Defers, type Unwinding } from "./_boundary.ts";
+import { fire, unshielded } from "./_cancellation.ts";
 import { describe, ENTERED, type FrameIterator, frameOf, type Operation } from "./_operation.ts";
 import type { Work } from "./_operation.ts";
 import { SystemCall } from "./_system_call.ts";
@@ -114,7 +115,7 @@ class TimeoutBoundary extends Boundary implements Timer {
 
   ring(): void {
     this.error = new TimeoutError(`${this.task} was not done within ${this.ms} ms`);
-    this.task._fire(this);
+    fire(this.task, this);
   }
 
   override leave(task: Task, unwound: Unwinding | null): void {
@@ -184,7 +185,7 @@ class AbortBoundary extends Boundary {
   constructor(task: Task, signal: AbortSignal) {
     super();
     this.#signal = signal;
-    this.#listener = () => task._fire(this);
+    this.#listener = () => fire(task, this);
     signal.addEventListener("abort", this.#listener, { once: true });
   }
 
@@ -268,7 +269,7 @@ class ShieldBoundary extends Boundary {
 
   override leave(task: Task): void {
     if (this.#frozen) task._extra.kill!.thaw(this);
-    task._unshielded();
+    unshielded(task);
   }
 }
 

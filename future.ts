@@ -8,13 +8,14 @@
  * @module
  */
 
+import { EndCallback } from "./_endings.ts";
 import { tell } from "./_kill.ts";
 import { describe, type Operation, type OperationIterator, TRAP, type Yieldable } from "./_operation.ts";
 import { leaveLine, type Parked, proceed, standIn, Waiter, type WaitingOperation } from "./_parking.ts";
 import { InvalidStateError, JoinError } from "./errors.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Coroutine } from "./_operation.ts";
-import { EndCallback, type Outcome, type Task } from "./task.ts";
+import type { Outcome, Task } from "./task.ts";
 
 /** One who waits for a future. */
 abstract class FutureWaiter extends Waiter {

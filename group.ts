@@ -15,7 +15,9 @@ import { Children } from "./_children.ts";
 import { type AsCompleted, Completions } from "./_completions.ts";
 import { FirstOf, isSingleWait, type SelectCase } from "./_select.ts";
 import { Boundary, gather, NEXT, RETURN, THROW, type Unwinding } from "./_boundary.ts";
+import { fire } from "./_cancellation.ts";
 import { aCount, checkOptions, type Kinds } from "./_check.ts";
+import { EndCallback } from "./_endings.ts";
 import { tell } from "./_kill.ts";
 import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_operation.ts";
 import type { Operation, Work, Yieldable } from "./_operation.ts";
@@ -25,7 +27,7 @@ import { Cancelled, JoinError } from "./errors.ts";
 import { Future } from "./future.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { SystemCall } from "./syscalls.ts";
-import { EndCallback, type Outcome, type Owner, Task } from "./task.ts";
+import { type Outcome, type Owner, Task } from "./task.ts";
 
 export type { AsCompleted } from "./_completions.ts";
 
@@ -198,7 +200,7 @@ export class Group extends Boundary implements Owner, TaskGroup {
     if (this.closing) return;
     this.closing = true;
     this.#reason = reason;
-    if (this.#body === undefined && !this.fired) this.owner._fire(this);
+    if (this.#body === undefined && !this.fired) fire(this.owner, this);
     this.#tellChildren(false);
   }
 

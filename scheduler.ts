@@ -20,6 +20,7 @@ import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_chec
 import { type Clock, systemClock } from "./_clock.ts";
 import { infoOf, refuseRing, waits } from "./_deadlock.ts";
 import { Drive, type Driver } from "./_drive.ts";
+import { EndCallback, type Ending } from "./_endings.ts";
 import { tell, tellOnAbort } from "./_kill.ts";
 import { Liveness } from "./_liveness.ts";
 import type { Network } from "./_network.ts";
@@ -35,18 +36,20 @@ import * as states from "./_processor.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
 import { Run, type Settlement } from "./_run.ts";
 import type { Choosing } from "./_select.ts";
+import * as flags from "./_task_flags.ts";
 import { TaskTable } from "./_task_table.ts";
 import { TimeSlice } from "./_time_slice.ts";
 import { type Timer, Timers } from "./_timers.ts";
 import { UnhandledErrors } from "./_unhandled.ts";
 import { InvalidStateError } from "./errors.ts";
-import { DAEMON, EndCallback, type Ending, FED, type Owner, Task } from "./task.ts";
+import { type Owner, Task } from "./task.ts";
 
 // Not imported by name, for the reason that `task.ts` gives.
 const { processor, READY, RUNNING, WAITING, YIELDED } = states;
 const { THROW } = boundaries;
 const { frameOf } = operations;
 const { leaveLine, TokenOf } = parking;
+const { DAEMON, FED } = flags;
 
 const NO_OPTIONS: TaskOptions = {};
 

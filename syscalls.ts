@@ -12,7 +12,9 @@
  * @module
  */
 
+import { isPending } from "./_cancellation.ts";
 import { checkOptions, checkTid, checkTime } from "./_check.ts";
+import { Ender, Killer } from "./_endings.ts";
 import { tell } from "./_kill.ts";
 import { describe, type Operation, type OperationIterator, type Work, type Yieldable } from "./_operation.ts";
 import { Parked, proceed, type Wait, type WaitingOperation } from "./_parking.ts";
@@ -22,7 +24,7 @@ import type { Timer } from "./_timers.ts";
 import { KILL_OPTIONS } from "./_options.ts";
 import type { KillOptions, TaskOptions } from "./_options.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { Ender, Killer, Task } from "./task.ts";
+import { Task } from "./task.ts";
 
 export { SystemCall } from "./_system_call.ts";
 export { abortable, abortSignal, call, defer, shield, timeout } from "./_scopes.ts";
@@ -222,7 +224,7 @@ export class KillTask extends SystemCall<boolean> {
     if (target === undefined || !tell(target, this.#options)) return false;
     if (target === task) {
       // It is cancelled right here; unless a shield holds that back, or it is already on its way out.
-      if (task._isPending(task._extra.kill!)) return scheduler.park(task, { reason: "its own end" });
+      if (isPending(task, task._extra.kill!)) return scheduler.park(task, { reason: "its own end" });
       if (this.#options.wait !== false) scheduler._refuseRing(task, task);
     }
     if (this.#options.wait === false) return true;

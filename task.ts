@@ -10,20 +10,24 @@
  * @module
  */
 
-import { type Boundary, Frame, gather, Unwinding } from "./_boundary.ts";
+import { type Boundary, Frame, gather, type Unwinding } from "./_boundary.ts";
 import * as boundaries from "./_boundary.ts";
+import { deliver, withdraw } from "./_cancellation.ts";
+import * as endings from "./_endings.ts";
+import type { Ending } from "./_endings.ts";
 import type { Kill } from "./_kill.ts";
 import { describe, generatorPrototype, TRAP } from "./_operation.ts";
-import type { FrameIterator, Operation, OperationIterator, Trap, Yieldable } from "./_operation.ts";
+import type { FrameIterator, Operation, OperationIterator, Trap } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import * as states from "./_processor.ts";
 import { SystemCall } from "./_system_call.ts";
-import { type Line, Parked, Waiter, type WaitingOperation } from "./_parking.ts";
+import { Parked, type Waiter } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import { awaitPromise } from "./_promises.ts";
 import { noteThrow, stitch } from "./_stitch.ts";
 import { titleOf } from "./_frames.ts";
+import * as flagsOfTasks from "./_task_flags.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** How a task ended. */
@@ -37,28 +41,6 @@ export type TaskState = "ready" | "running" | "waiting" | "ended";
 
 const STATES: readonly TaskState[] = ["ready", "ready", "running", "waiting", "ended"];
 
-// Beside NEXT, THROW and RETURN in `_mode`: what was yielded is still to be handled; at the end: it was killed.
-const DISPATCH = 3;
-const KILLED = 4;
-
-const MODE = 7;
-
-// Flags beside the mode.
-export const DAEMON = 8;
-/** A boundary has fired that could not be delivered yet. */
-const PENDING = 16;
-/** Somebody has seen, or will see, how it ends. */
-export const OBSERVED = 32;
-/** The coroutine on top is no generator: its methods have to be looked up. */
-const FOREIGN = 64;
-/** Its end is waited for: it is no daemon, or one that has been told to end. */
-export const AWAITED = 128;
-/** Who else than tasks can end its wait. */
-export const BY_HOST = 256;
-export const BY_OUTSIDE = 512;
-export const BY_EITHER = BY_HOST | BY_OUTSIDE;
-export const FED = BY_EITHER;
-
 const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 
 // What each switch and call needs is not imported by name: wherever an imported binding is used V8 loads and checks it, and
@@ -66,7 +48,9 @@ const { next: generatorNext, throw: generatorThrow } = generatorPrototype;
 const { CREDIT, ENDED, processor, READY, RUNNING, WAITING, YIELDED } = states;
 const { NEXT, THROW } = boundaries;
 const { ENTERED, isGenerator, iteratorOf } = operations;
-const { leaveLine, proceed, standIn } = parking;
+const { standIn } = parking;
+const { EndCallback, Join } = endings;
+const { DAEMON, DISPATCH, FOREIGN, KILLED, MODE, OBSERVED, PENDING } = flagsOfTasks;
 
 /** Whom a task belongs to: a run or a group. */
 export interface Owner {
@@ -80,19 +64,6 @@ export interface Owner {
   _taskStarted(task: Task): void;
   /** @internal */
   _taskEnded(task: Task): void;
-}
-
-/** One who waits for the end of a task. */
-export abstract class Ending extends Waiter {
-  /** The task for whose end it waits: it stands in its line. */
-  get target(): Task {
-    return this._place as Task;
-  }
-
-  /** The task has ended. */
-  abstract ended(task: Task): void;
-  /** The task has been told to end. */
-  targetIsDying(): void {}
 }
 
 /** What only some tasks have. */
@@ -238,15 +209,6 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     }
   }
 
-  /** @internal The tasks without which its wait cannot end. */
-  get _holders(): Task[] {
-    try {
-      return [...this._parked?._wait.holders?.() ?? []];
-    } catch {
-      return []; // somebody else's method
-    }
-  }
-
   /** How it ended; undefined while it lives. */
   get outcome(): Outcome<T> | undefined {
     if (this._state !== ENDED) return undefined;
@@ -304,83 +266,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     return new Join(this as Task).begin(task);
   }
 
-  // ---- The rest is the kernel's ----
-
-  /** @internal How it ended, for who only watches: to look at `outcome` would be to have heard of a failure. */
-  get _endedAs(): Outcome<T>["kind"] {
-    return this._mode === NEXT ? "returned" : this._mode === THROW ? "failed" : "killed";
-  }
-
-  /** @internal Its value, or its error thrown. It must have ended. */
-  _result(): T {
-    this._flags |= OBSERVED;
-    if (this._mode === NEXT) return this._inbox as T;
-    if (this._mode === THROW) throw this._inbox;
-    const cancelled = this._inbox as Cancelled;
-    throw new JoinError(`${this} was killed: ${cancelled.message}`, { cause: cancelled });
-  }
-
-  /** @internal Somebody has seen, or will see, how it ends. */
-  get _heard(): boolean {
-    return (this._flags & OBSERVED) !== 0;
-  }
-  set _heard(heard: boolean) {
-    if (heard) this._flags |= OBSERVED;
-  }
-
-  /** @internal What it failed with. */
-  get _error(): unknown {
-    return this._inbox;
-  }
-
-  /** @internal */
-  _whenEnded(waiter: Ending): void {
-    standIn(this as Task, waiter);
-  }
-
-  /** @internal Parks `task` until this one has ended. */
-  _awaitEnd(task: Task, waiter: Ending): Parked {
-    task._scheduler._refuseRing(task, this as Task);
-    const parked = task._scheduler._parkAs(task, waiter);
-    this._whenEnded(waiter);
-    if (this._extras !== null && this._extras.kill !== null) waiter.targetIsDying();
-    return parked;
-  }
-
-  /** @internal */
-  get _extra(): Extras {
-    return this._extras ??= new Extras();
-  }
-
-  /** @internal */
-  _hold(held: Held): void {
-    const extra = this._extra;
-    held._nextHeld = extra.held;
-    if (extra.held !== null) extra.held._previousHeld = held;
-    extra.held = held;
-  }
-
-  /** @internal */
-  _letGo(held: Held): void {
-    const next = held._nextHeld;
-    const previous = held._previousHeld;
-    if (previous === null) this._extra.held = next;
-    else previous._nextHeld = next;
-    if (next !== null) next._previousHeld = previous;
-    held._nextHeld = held._previousHeld = null;
-  }
-
-  /** @internal Its kill has been delivered. */
-  get _dying(): boolean {
-    return this._extras?.kill?.delivered === true;
-  }
-
-  /** @internal Where it stands, for a report. */
-  get _standing(): string {
-    const depth = this._stack === null ? 1 : this._stack.depth + 2;
-    const name = (this._top === null ? "" : titleOf(this._top)) || "its coroutine";
-    return `in ${name}${depth === 1 ? "" : `, ${depth} frames deep`}, ${this.waitingFor ?? this.state}`;
-  }
+  // ---- The trampoline ----
 
   /** @internal Runs until it waits, gives way or ends. It must be ready, and out of the ready queue. */
   _step(): void {
@@ -426,7 +312,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       }
       if (this._state !== RUNNING) {
         // A call was handled inside the coroutine, which is now parked, or ready again.
-        if ((this._flags & PENDING) !== 0 && this._state === WAITING) this._deliver();
+        if ((this._flags & PENDING) !== 0 && this._state === WAITING) deliver(this as Task);
         return;
       }
       if (yielded === undefined) {
@@ -451,7 +337,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   _giveWay(): void {
     this._state = YIELDED;
     this._scheduler._enqueue(this as Task);
-    if ((this._flags & PENDING) !== 0) this._deliver();
+    if ((this._flags & PENDING) !== 0) deliver(this as Task);
   }
 
   /** @internal Handles what was yielded. False if the task has left the processor. */
@@ -479,7 +365,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       this._inbox = error;
       return true;
     }
-    if ((this._flags & PENDING) !== 0 && this._state === WAITING) this._deliver();
+    if ((this._flags & PENDING) !== 0 && this._state === WAITING) deliver(this as Task);
     return false;
   }
 
@@ -520,6 +406,8 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
         `operation, a task, a future or a promise (${hint}?)`,
     );
   }
+
+  // ---- The stack ----
 
   /** @internal Puts a frame on the stack, with a boundary below it: what was on top is then its caller. */
   _enter(boundary: Boundary | null, iterator: FrameIterator): void {
@@ -573,7 +461,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
       }
       const boundary = below as Boundary;
       this._boundary = boundary.outer;
-      if (boundary.fired && !boundary.delivered) this._withdraw(boundary);
+      if (boundary.fired && !boundary.delivered) withdraw(this as Task, boundary);
       if (unwinding !== null && unwinding.target === boundary) {
         this._extras!.unwinding = unwinding.outer;
         boundary.leave(this as Task, unwinding);
@@ -626,104 +514,7 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     this._end();
   }
 
-  /** @internal Asks for the unwinding of the stack to a boundary. */
-  _fire(boundary: Boundary): void {
-    boundary.fired = true;
-    const extra = this._extra;
-    if (extra.pending === null) {
-      extra.pending = boundary;
-    } else {
-      let last = extra.pending;
-      while (last !== boundary && last.nextPending !== null) last = last.nextPending;
-      if (last !== boundary) last.nextPending = boundary;
-    }
-    this._flags |= PENDING;
-    if (this._state === WAITING || this._state === YIELDED) this._deliver();
-  }
-
-  /**
-   * @internal A shield has ended: what it held back is delivered at the next wait. But a task that waits in shields only
-   * never comes to one. It gets some time, as what it does may be the cleanup of a coroutine that is ending by itself; then
-   * the next call will do for a place.
-   */
-  _unshielded(): void {
-    if ((this._flags & PENDING) === 0) return;
-    const extra = this._extra;
-    let boundary = extra.pending;
-    while (boundary !== null && this._isHeldBack(boundary)) boundary = boundary.nextPending;
-    if (boundary === null) return;
-    const now = this._scheduler.now();
-    const { since, times } = extra.unshielded ??= { since: now, times: 0 };
-    extra.unshielded.times++;
-    if (times > CREDIT || now - since >= this._scheduler._killGrace) processor.credit = 0;
-  }
-
-  /** @internal Whether it will be delivered at the next wait. */
-  _isPending(boundary: Boundary): boolean {
-    let pending = this._extra.pending;
-    while (pending !== null && pending !== boundary) pending = pending.nextPending;
-    return pending !== null && !this._isHeldBack(boundary);
-  }
-
-  /** @internal It is no longer to be delivered. */
-  _withdraw(boundary: Boundary): void {
-    const extras = this._extras!;
-    if (extras.pending === boundary) {
-      extras.pending = boundary.nextPending;
-    } else {
-      let before = extras.pending;
-      while (before !== null && before.nextPending !== boundary) before = before.nextPending;
-      if (before !== null) before.nextPending = boundary.nextPending;
-    }
-    boundary.nextPending = null;
-    if (extras.pending === null) this._flags &= ~PENDING;
-  }
-
-  /** @internal Delivers the first of the pending cancellations that is not held back. The task must be suspended. */
-  _deliver(): void {
-    const extras = this._extras!;
-    for (let next = extras.pending; next !== null;) {
-      const boundary: Boundary = next;
-      next = boundary.nextPending;
-      if (this._isHeldBack(boundary)) continue;
-      this._withdraw(boundary);
-      let unwinding = extras.unwinding;
-      const errors: unknown[] = [];
-      // What unwinds to a boundary above this one is part of this one from now on.
-      while (unwinding !== null && unwinding.target.depth >= boundary.depth) {
-        errors.unshift(...unwinding.errors);
-        unwinding = unwinding.outer;
-      }
-      if (unwinding !== null && boundary.depth <= unwinding.doomed) continue; // it lies in frames that unwind anyway
-      boundary.delivered = true;
-      extras.unshielded = null;
-      const depth = this._stack === null ? 0 : this._stack.depth + 1;
-      extras.unwinding = new Unwinding(boundary, depth, errors, unwinding);
-      this._cancelWait(extras.unwinding);
-      boundary.cancelling();
-      this._abortSignals(boundary);
-      return;
-    }
-  }
-
-  /** @internal A shield between it and the top holds it back. */
-  _isHeldBack(boundary: Boundary): boolean {
-    if (boundary.forced) return false;
-    for (let b = this._boundary; b !== null && b.depth > boundary.depth; b = b.outer) {
-      if (b.shielding) return true;
-    }
-    return false;
-  }
-
-  /** @internal Throws in the cancellation, or closes the frame, where it waits. */
-  _cancelWait(unwinding: Unwinding): void {
-    const wasWaiting = this._state === WAITING;
-    if (wasWaiting) this._unpark();
-    this._mode = unwinding.mode;
-    this._inbox = unwinding.mode === THROW ? unwinding.cancelled : undefined;
-    this._state = READY;
-    if (wasWaiting) this._scheduler._enqueue(this as Task);
-  }
+  // ---- What else the kernel asks of it ----
 
   /** @internal Ends a wait from within. */
   _unpark(): void {
@@ -742,16 +533,89 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   }
 
   /** @internal */
-  _abortSignals(boundary: Boundary): void {
-    for (let b = this._boundary; b !== null && b.depth >= boundary.depth; b = b.outer) abort(b, boundary);
-    if (boundary === this._extras!.kill) abort(this._extras!, boundary);
+  _whenEnded(waiter: Ending): void {
+    standIn(this as Task, waiter);
   }
-}
 
-function abort(place: { controller: AbortController | null }, boundary: Boundary): void {
-  const { controller } = place;
-  place.controller = null;
-  if (controller !== null) controller.abort(boundary.reason ?? new Cancelled());
+  /** @internal Parks `task` until this one has ended. */
+  _awaitEnd(task: Task, waiter: Ending): Parked {
+    task._scheduler._refuseRing(task, this as Task);
+    const parked = task._scheduler._parkAs(task, waiter);
+    this._whenEnded(waiter);
+    if (this._extras !== null && this._extras.kill !== null) waiter.targetIsDying();
+    return parked;
+  }
+
+  /** @internal Its value, or its error thrown. It must have ended. */
+  _result(): T {
+    this._flags |= OBSERVED;
+    if (this._mode === NEXT) return this._inbox as T;
+    if (this._mode === THROW) throw this._inbox;
+    const cancelled = this._inbox as Cancelled;
+    throw new JoinError(`${this} was killed: ${cancelled.message}`, { cause: cancelled });
+  }
+
+  /** @internal How it ended, for who only watches: to look at `outcome` would be to have heard of a failure. */
+  get _endedAs(): Outcome<T>["kind"] {
+    return this._mode === NEXT ? "returned" : this._mode === THROW ? "failed" : "killed";
+  }
+
+  /** @internal Somebody has seen, or will see, how it ends. */
+  get _heard(): boolean {
+    return (this._flags & OBSERVED) !== 0;
+  }
+  set _heard(heard: boolean) {
+    if (heard) this._flags |= OBSERVED;
+  }
+
+  /** @internal What it failed with. */
+  get _error(): unknown {
+    return this._inbox;
+  }
+
+  /** @internal The tasks without which its wait cannot end. */
+  get _holders(): Task[] {
+    try {
+      return [...this._parked?._wait.holders?.() ?? []];
+    } catch {
+      return []; // somebody else's method
+    }
+  }
+
+  /** @internal */
+  get _extra(): Extras {
+    return this._extras ??= new Extras();
+  }
+
+  /** @internal */
+  _hold(held: Held): void {
+    const extra = this._extra;
+    held._nextHeld = extra.held;
+    if (extra.held !== null) extra.held._previousHeld = held;
+    extra.held = held;
+  }
+
+  /** @internal */
+  _letGo(held: Held): void {
+    const next = held._nextHeld;
+    const previous = held._previousHeld;
+    if (previous === null) this._extra.held = next;
+    else previous._nextHeld = next;
+    if (next !== null) next._previousHeld = previous;
+    held._nextHeld = held._previousHeld = null;
+  }
+
+  /** @internal Its kill has been delivered. */
+  get _dying(): boolean {
+    return this._extras?.kill?.delivered === true;
+  }
+
+  /** @internal Where it stands, for a report. */
+  get _standing(): string {
+    const depth = this._stack === null ? 1 : this._stack.depth + 2;
+    const name = (this._top === null ? "" : titleOf(this._top)) || "its coroutine";
+    return `in ${name}${depth === 1 ? "" : `, ${depth} frames deep`}, ${this.waitingFor ?? this.state}`;
+  }
 }
 
 /** Whether it is an operation of the kernel, which is then free again. */
@@ -769,125 +633,4 @@ function plain(result: IteratorResult<unknown, unknown>): IteratorResult<unknown
   }
   const { done = false, value } = result;
   return { done, value } as IteratorResult<unknown, unknown>;
-}
-
-/** A task that waits until another has ended. */
-export class Ender extends Ending {
-  // Declared, and set by the constructor, for the reason that `Parked` gives.
-  /** The kill of the waiting task, if its grace stands still meanwhile. */
-  declare frozen: Kill | null;
-
-  constructor(target: Task) {
-    super(target);
-    this.frozen = null;
-  }
-
-  get verb(): string {
-    return "end";
-  }
-
-  get reason(): string {
-    return `${this.verb} of ${this.target}`;
-  }
-
-  get source(): "tasks" | "outside" {
-    return this.target._scheduler === this._task!._scheduler ? "tasks" : "outside";
-  }
-
-  *holders(): Generator<Task, void> {
-    yield this.target;
-  }
-
-  ended(): void {
-    this.thaw();
-    this._task!._scheduler.resume(this, true);
-  }
-
-  /** While a task that is being killed waits for another such, its own grace stands still. */
-  override targetIsDying(): void {
-    const task = this._task!;
-    if (this.frozen !== null || !task._dying) return;
-    this.frozen = task._extra.kill!;
-    this.frozen.freeze(this);
-  }
-
-  override cancel(): void {
-    leaveLine(this);
-    this.thaw();
-  }
-
-  protected thaw(): void {
-    if (this.frozen !== null) this.frozen.thaw(this);
-    this.frozen = null;
-  }
-}
-
-/** A task that waits until the one it has killed has ended. */
-export class Killer extends Ender {
-  override get verb(): string {
-    return "kill";
-  }
-}
-
-/** A task that waits for the value of another: the operation, and the wait if there is one. */
-class Join<T> extends Ender implements OperationIterator<T>, WaitingOperation<T> {
-  declare scheduler: Scheduler | null;
-
-  constructor(target: Task) {
-    super(target);
-    this.scheduler = null;
-  }
-
-  override get verb(): string {
-    return "join";
-  }
-
-  override ended(): void {
-    if (this.frozen !== null) this.thaw();
-    const { target } = this;
-    const scheduler = this._task!._scheduler;
-    if (target._mode === NEXT) {
-      target._flags |= OBSERVED;
-      scheduler.resume(this, target._inbox);
-      return;
-    }
-    let value: unknown;
-    try {
-      value = target._result();
-    } catch (error) {
-      scheduler.fail(this, error);
-      return;
-    }
-    scheduler.resume(this, value);
-  }
-
-  begin(task: Task): T | Parked {
-    const { target } = this;
-    return target._state === ENDED ? target._result() as T : target._awaitEnd(task, this);
-  }
-
-  next(value?: unknown): IteratorResult<Yieldable, T> {
-    return proceed(this, value);
-  }
-
-  throw(error: unknown): IteratorResult<Yieldable, T> {
-    throw error;
-  }
-}
-
-/** Code outside tasks that waits for the end of one. */
-export class EndCallback extends Ending {
-  readonly ended: () => void;
-  /** Where others may wait for what it passes on. */
-  readonly relay: Line | null;
-
-  constructor(ended: () => void, relay: Line | null = null) {
-    super();
-    this.ended = ended;
-    this.relay = relay;
-  }
-
-  get reason(): string {
-    return "a callback";
-  }
 }

@@ -18,6 +18,7 @@
 import { Alarm } from "./_alarm.ts";
 import { type Clock, hostTurn, later } from "./_clock.ts";
 import { deadlockOf, standingsOf } from "./_deadlock.ts";
+import { EndCallback } from "./_endings.ts";
 import type { Standing } from "./_frames.ts";
 import { HostTurns } from "./_host_turns.ts";
 import { awaitedOf, type Liveness } from "./_liveness.ts";
@@ -28,6 +29,7 @@ import type { Timers } from "./_timers.ts";
 import type { UnhandledErrors } from "./_unhandled.ts";
 import { UnkillableError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
+import type { Task } from "./task.ts";
 
 /** Somebody for whom the loop turns. */
 export interface Driver {
@@ -103,6 +105,22 @@ export class Drive {
   stop(driver: Driver): void {
     this.#drivers.delete(driver);
     if (this.#timers.size === 0 || !this.isOn) this.#setAlarm();
+  }
+
+  /** Settles when these have ended; the loop turns meanwhile. */
+  untilEnded(tasks: Task[]): Promise<void> {
+    let left = tasks.length;
+    if (left === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const driver: Driver = { fail() {} };
+      const ended = () => {
+        if (--left > 0) return;
+        this.stop(driver);
+        resolve();
+      };
+      for (const task of tasks) task._whenEnded(new EndCallback(ended));
+      this.start(driver);
+    });
   }
 
   /** Sees to it that the loop comes by. */

@@ -20,7 +20,7 @@ import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_chec
 import { type Clock, systemClock } from "./_clock.ts";
 import { infoOf, refuseRing, waits } from "./_deadlock.ts";
 import { Drive, type Driver } from "./_drive.ts";
-import { EndCallback, type Ending } from "./_endings.ts";
+import type { Ending } from "./_endings.ts";
 import { tell, tellOnAbort } from "./_kill.ts";
 import { Liveness } from "./_liveness.ts";
 import type { Network } from "./_network.ts";
@@ -353,7 +353,7 @@ export class Scheduler {
     checkOptions("kill", options, KILL_OPTIONS);
     const task = typeof target === "number" ? this.#table.get(target) : target;
     if (task === undefined || !tell(task, options)) return false;
-    if (options.wait !== false) await task._scheduler.#untilEnded([task]);
+    if (options.wait !== false) await task._scheduler.#drive.untilEnded([task]);
     return true;
   }
 
@@ -369,27 +369,8 @@ export class Scheduler {
     checkOptions("shut down", options, KILL_OPTIONS);
     while (this.#table.size > 0) {
       this._killAll(() => true, options);
-      await this.#untilEnded(this.#table.list());
+      await this.#drive.untilEnded(this.#table.list());
     }
-  }
-
-  /** Settles when they have ended; the loop turns meanwhile. */
-  #untilEnded(tasks: Task[]): Promise<void> {
-    let left = tasks.length;
-    if (left === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const drive: Driver = { fail() {} };
-      for (const task of tasks) {
-        task._whenEnded(
-          new EndCallback(() => {
-            if (--left > 0) return;
-            this.#drive.stop(drive);
-            resolve();
-          }),
-        );
-      }
-      this.#drive.start(drive);
-    });
   }
 
   /**
@@ -516,47 +497,6 @@ export class Scheduler {
     if (this._choosing === null) refuseRing(task, target); // else it waits for other things as well
   }
 
-  /** @internal Starts a task for an owner. */
-  _spawn<T>(
-    target: Work<T>,
-    options: TaskOptions | undefined,
-    owner: Owner | null,
-    parent: number | undefined,
-  ): Task<T> {
-    const task = this.#make(target, options, owner, parent);
-    this.#begin(task as Task, options);
-    return task;
-  }
-
-  #begin(task: Task, options: TaskOptions | undefined): void {
-    this._enqueue(task);
-    if (options?.signal !== undefined) tellOnAbort(task, options.signal);
-  }
-
-  /** @internal Makes a child of the task on the processor, if that is one of this scheduler. It is not ready yet. */
-  _makeChild<T>(target: Work<T>, options?: TaskOptions): Task<T> {
-    const spawner = processor.task?._scheduler === this ? processor.task : undefined;
-    const owner = spawner === undefined || spawner._owner === null ? null : spawner._owner.run;
-    return this.#make(target, options, owner, spawner?.tid);
-  }
-
-  /** @internal Runs a task that has been made up to its first wait, without a turn in the ready queue. */
-  _startNow(task: Task): void {
-    if (this.#nesting >= MOST_NESTED) {
-      this._enqueue(task);
-      return;
-    }
-    const { task: outer, credit, observed } = processor;
-    this.#nesting++;
-    try {
-      this.#step(task);
-    } finally {
-      this.#nesting--;
-      Object.assign(processor, { task: outer, credit, observed });
-    }
-    this.#drive.wake(); // it may have set a timer
-  }
-
   #make<T>(
     target: Work<T>,
     options: TaskOptions | undefined,
@@ -577,6 +517,47 @@ export class Scheduler {
     if (this._observers.size > 0) this._observers.notify("taskCreated", task);
     task._state = YIELDED; // nothing was delivered: if it is killed now, it never runs
     return task as Task<T>;
+  }
+
+  /** @internal Makes a child of the task on the processor, if that is one of this scheduler. It is not ready yet. */
+  _makeChild<T>(target: Work<T>, options?: TaskOptions): Task<T> {
+    const spawner = processor.task?._scheduler === this ? processor.task : undefined;
+    const owner = spawner === undefined || spawner._owner === null ? null : spawner._owner.run;
+    return this.#make(target, options, owner, spawner?.tid);
+  }
+
+  /** @internal Starts a task for an owner. */
+  _spawn<T>(
+    target: Work<T>,
+    options: TaskOptions | undefined,
+    owner: Owner | null,
+    parent: number | undefined,
+  ): Task<T> {
+    const task = this.#make(target, options, owner, parent);
+    this.#begin(task as Task, options);
+    return task;
+  }
+
+  #begin(task: Task, options: TaskOptions | undefined): void {
+    this._enqueue(task);
+    if (options?.signal !== undefined) tellOnAbort(task, options.signal);
+  }
+
+  /** @internal Runs a task that has been made up to its first wait, without a turn in the ready queue. */
+  _startNow(task: Task): void {
+    if (this.#nesting >= MOST_NESTED) {
+      this._enqueue(task);
+      return;
+    }
+    const { task: outer, credit, observed } = processor;
+    this.#nesting++;
+    try {
+      this.#step(task);
+    } finally {
+      this.#nesting--;
+      Object.assign(processor, { task: outer, credit, observed });
+    }
+    this.#drive.wake(); // it may have set a timer
   }
 
   /** @internal Tells those that match to end, the newest first. False if there are none. */

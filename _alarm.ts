@@ -26,7 +26,7 @@ export class Alarm {
 
   /** It is to ring at `deadline` (ms), or sooner. At Infinity: never. */
   set(deadline: number): void {
-    if (deadline < Infinity && this.#deadline <= deadline) return;
+    if (deadline === this.#deadline || (this.#deadline < deadline && deadline < Infinity)) return;
     if (this.#deadline < Infinity) this.#clock.clearAlarm(this.#handle);
     this.#handle = deadline < Infinity ? this.#clock.setAlarm(deadline, this.#ring) : undefined;
     this.#deadline = deadline;

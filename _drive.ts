@@ -187,7 +187,7 @@ export class Drive {
   }
 
   /** Whether the clock is one that jumps, and nothing can happen before the next timer. */
-  get #mayJump(): boolean {
+  #mayJump(): boolean {
     return this.#clock.jump !== undefined && this.#timers.size > 0 && !this.#liveness.isFed;
   }
 
@@ -204,7 +204,7 @@ export class Drive {
     if (this.#judgementComing) return;
     const isDue = this.#timers.size > 0 && this.#clock.jump === undefined &&
       this.#timers.next <= this.#clock.now();
-    if (isDue || this.#unhandled.areWaiting || (this.isOn && (this.#isDeadlock || this.#mayJump))) {
+    if (isDue || this.#unhandled.areWaiting || (this.isOn && (this.#isDeadlock() || this.#mayJump()))) {
       this.#judgementComing = true;
       later(() => this.#judge());
     }
@@ -216,12 +216,12 @@ export class Drive {
     if (this.isBusy) return; // it was not the end
     this.#unhandled.tell();
     if (this.#ready.size > 0 || this.#coming || !this.isOn) return;
-    if (this.#isDeadlock) this.#meetDeadlock();
+    if (this.#isDeadlock()) this.#meetDeadlock();
     else if (this.#clock.jump === undefined) this.#takeTurn();
-    else if (this.#mayJump) this.#jump();
+    else if (this.#mayJump()) this.#jump();
   }
 
-  get #isDeadlock(): boolean {
+  #isDeadlock(): boolean {
     return this.#deadlock === "throw" && this.#liveness.isClosed && this.#timers.size === 0 &&
       this.#ready.size === 0;
   }
@@ -238,7 +238,7 @@ export class Drive {
     standings.then((standings) => {
       this.#judgementComing = false;
       if (this.isBusy) return; // code outside has brought something
-      if (this.isOn && this.#isDeadlock) this.#breakDeadlock(standings);
+      if (this.isOn && this.#isDeadlock()) this.#breakDeadlock(standings);
       this.rest();
     });
   }
@@ -277,9 +277,9 @@ export class Drive {
         this.#unhandled.tell();
         if (isOver()) return;
         if (this.#ready.size > 0) continue;
-        if (this.#isDeadlock) {
+        if (this.#isDeadlock()) {
           this.#breakDeadlock();
-        } else if (this.#mayJump) {
+        } else if (this.#mayJump()) {
           this.#jump();
         } else {
           const error = refusal();

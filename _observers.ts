@@ -12,12 +12,17 @@
  * @module
  */
 
-import { NEXT, THROW } from "./_boundary.ts";
-import { ENTERED } from "./_operation.ts";
+import * as boundaries from "./_boundary.ts";
+import * as operations from "./_operation.ts";
 import type { ErrorSource, Observer } from "./_options.ts";
-import { processor, RUNNING } from "./_processor.ts";
+import * as states from "./_processor.ts";
 import { Cancelled } from "./errors.ts";
 import type { Outcome, Task } from "./task.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { NEXT, THROW } = boundaries;
+const { ENTERED } = operations;
+const { processor, RUNNING } = states;
 
 export class Observers {
   #list: Observer[] = [];

@@ -94,7 +94,8 @@ export function checkGiven(verb: string, name: string, value: unknown, kind: Kin
     throw new TypeError(`Cannot ${verb}: ${name} is ${kind.words}, not ${describe(value)}`);
   }
   if (kind.fits !== undefined && !kind.fits(value as never)) {
-    throw new RangeError(`Cannot ${verb}: ${name} is ${kind.words}, not ${value}`);
+    const given = Array.isArray(value) ? `[${value.join(", ")}]` : value;
+    throw new RangeError(`Cannot ${verb}: ${name} is ${kind.words}, not ${given}`);
   }
 }
 

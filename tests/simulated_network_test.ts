@@ -1164,6 +1164,7 @@ Deno.test("bad input is refused where it is given", async () => {
   ) {
     assertThrows(() => new SimulatedNetwork(any(options)), RangeError, "Cannot");
   }
+  assertThrows(() => new SimulatedNetwork({ latency: [5, 1] }), RangeError, "or two, not [5, 1]");
   for (
     const options of [
       { latency: "5" },

@@ -10,25 +10,33 @@
 
 import type { Clock } from "./_clock.ts";
 
+/** Whom it rings for. */
+export interface Sleeper {
+  ring(): void;
+}
+
 export class Alarm {
   readonly #clock: Clock;
-  readonly #ring: () => void;
+  readonly #sleeper: Sleeper;
   #deadline = Infinity;
   #handle: unknown;
 
-  constructor(clock: Clock, ring: () => void) {
+  // No callback is made before it is needed: with one for each alarm V8 kept whole schedulers until a full collection.
+  constructor(clock: Clock, sleeper: Sleeper) {
     this.#clock = clock;
-    this.#ring = () => {
-      this.#deadline = Infinity;
-      ring();
-    };
+    this.#sleeper = sleeper;
   }
 
   /** It is to ring at `deadline` (ms), or sooner. At Infinity: never. */
   set(deadline: number): void {
     if (deadline === this.#deadline || (this.#deadline < deadline && deadline < Infinity)) return;
     if (this.#deadline < Infinity) this.#clock.clearAlarm(this.#handle);
-    this.#handle = deadline < Infinity ? this.#clock.setAlarm(deadline, this.#ring) : undefined;
+    this.#handle = deadline < Infinity ? this.#clock.setAlarm(deadline, () => this.#ring()) : undefined;
     this.#deadline = deadline;
+  }
+
+  #ring(): void {
+    this.#deadline = Infinity;
+    this.#sleeper.ring();
   }
 }

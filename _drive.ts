@@ -81,7 +81,7 @@ export class Drive {
     this.#unhandled = unhandled;
     this.#deadlock = deadlock;
     this.#hostTurns = new HostTurns(clock, timeSlice);
-    this.#alarm = new Alarm(clock, () => this.#ring());
+    this.#alarm = new Alarm(clock, this);
   }
 
   /** Whether the loop turns at all. */
@@ -181,7 +181,8 @@ export class Drive {
     this.#alarm.set(this.isOn ? this.#timers.next : Infinity);
   }
 
-  #ring(): void {
+  /** The alarm has rung. */
+  ring(): void {
     if (processor.task === null && !this.#scheduler._turning && !this.#inHostTurn) this.#takeTurn();
     else this.wake();
   }

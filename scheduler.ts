@@ -30,7 +30,7 @@ import * as operations from "./_operation.ts";
 import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
-import type { Parked, Wait } from "./_parking.ts";
+import { Parked, type Wait } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import * as states from "./_processor.ts";
 import { QUEUE, ReadyQueue, type ReadyTasks } from "./_ready_queue.ts";
@@ -421,10 +421,11 @@ export class Scheduler {
    * @param parked The token of the wait.
    * @param value What the task's `yield` gives.
    * @returns `false` if that wait was already over: nothing has changed, and the value is still the caller's.
+   * @throws {TypeError} If it is no token.
    */
   resume(parked: Parked, value?: unknown): boolean {
-    const task = parked._task;
-    if (task === null) return false;
+    const task = parked?._task;
+    if (task === null || task === undefined) return isSpent(parked, "resume");
     if (task._scheduler !== this) return task._scheduler.resume(parked, value);
     if (task._parked !== parked) {
       return (task._parked as unknown as Choosing).resumeCase(parked, value, false);
@@ -443,10 +444,11 @@ export class Scheduler {
    * @param parked The token of the wait.
    * @param error What the task's `yield` throws.
    * @returns `false` if that wait was already over: nothing has changed, and the error is still the caller's.
+   * @throws {TypeError} If it is no token.
    */
   fail(parked: Parked, error: unknown): boolean {
-    const task = parked._task;
-    if (task === null) return false;
+    const task = parked?._task;
+    if (task === null || task === undefined) return isSpent(parked, "fail");
     if (task._scheduler !== this) return task._scheduler.fail(parked, error);
     if (task._parked !== parked) return (task._parked as unknown as Choosing).resumeCase(parked, error, true);
     this.resume(parked, error);
@@ -620,6 +622,12 @@ function giveBack(task: Task | null, credit: number, observed: boolean): void {
   processor.task = task;
   processor.credit = credit;
   processor.observed = observed;
+}
+
+/** Nobody waits with that token any more, if it is one. */
+function isSpent(token: unknown, verb: string): false {
+  if (token instanceof Parked) return false;
+  throw new TypeError(`Cannot ${verb} ${describe(token)}: a token is wanted, as park gives it`);
 }
 
 function refuseInside(method: string): void {

@@ -498,6 +498,15 @@ Deno.test("a system call gives its value at once, or its error at the yield, or 
   assertEquals(seen, [3, "RangeError", "resumed", 3, "RangeError", "resumed"]);
 });
 
+Deno.test("what is no token is refused where one is wanted", () => {
+  const scheduler = new Scheduler();
+  for (const token of [undefined, null, 5, {}, "a token"] as never[]) {
+    const wanted = "a token is wanted, as park gives it";
+    assertThrows(() => scheduler.resume(token), TypeError, wanted);
+    assertThrows(() => scheduler.fail(token, new Error()), TypeError, wanted);
+  }
+});
+
 Deno.test("a token stands for one wait: a second or late answer changes nothing and says false", () => {
   const scheduler = virtual();
   const log: unknown[] = [];

@@ -18,7 +18,10 @@ import { BrokenLockError, InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { call, SystemCall } from "./syscalls.ts";
 import type { Held, Task } from "./task.ts";
-import { processor } from "./_processor.ts";
+import * as states from "./_processor.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { processor } = states;
 
 /** A task that waits for a lock. */
 export class LockWaiter extends Waiter {
@@ -249,15 +252,16 @@ function failAll(line: ParkingPlace<LockWaiter>, error: () => unknown): boolean 
 // Not one for each lock, though it has no other state: a call is its own iterator, so one that a task was spawned with
 // would be in use without knowing it.
 class Acquire extends SystemCall<void> {
-  readonly #lock: Lock;
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly lock: Lock;
 
   constructor(lock: Lock) {
     super();
-    this.#lock = lock;
+    this.lock = lock;
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#lock._acquire(task, scheduler);
+    return this.lock._acquire(task, scheduler);
   }
 }
 

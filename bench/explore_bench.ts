@@ -1,7 +1,7 @@
 /**
  * What one schedule costs: how many of them are tried in a second.
  *
- * Every iteration is a whole search of a given number of schedules, so its time divided by that is the time of one; the name
+ * Every iteration is a whole search of a given number of schedules, so its time divided by that is the time of one; the group
  * says the number. The bounded search goes through all schedules of two tasks; of ten tasks through the first thousands.
  *
  * A body that makes its generator functions anew in each run, as a test does that writes `world.spawn(function* () { … })`, has V8
@@ -38,7 +38,7 @@ function freshTasks(count: number, times: number): (world: World) => void {
 }
 
 function bench(name: string, schedules: number, body: (world: World) => void, options: ExploreOptions): void {
-  Deno.bench(`${schedules} schedules, ${name}`, { group: name }, () => {
+  Deno.bench(name, { group: `${schedules} schedules: ${name}` }, () => {
     const report = explore(body, { ...options, runs: schedules, maxMs: Infinity });
     if (report.runs !== schedules) throw new Error(`There were ${report.runs}`);
   });

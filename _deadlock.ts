@@ -12,6 +12,7 @@ import { framesOf, lineOf, registered, type Standing } from "./_frames.ts";
 import { printable, tableOf } from "./_table.ts";
 import { DeadlockError } from "./errors.ts";
 import type { TaskInfo } from "./_options.ts";
+import type { Wait } from "./_parking.ts";
 import type { Task } from "./task.ts";
 
 /** Of how many tasks, and how far down, the report says where they stand. */
@@ -58,6 +59,30 @@ export function deadlockOf(tasks: Task[], standings: Standing[] = []): DeadlockE
   return new DeadlockError(lines.join("\n"), tasks.map(infoOf), frames);
 }
 
+/** A wait that somebody has written names tasks, which know nothing of it. */
+let waitsNameHolders = false;
+
+/**
+ * Refuses a wait that somebody has written if it would close a ring.
+ *
+ * @param task Who would wait.
+ * @param wait What it would wait for.
+ * @throws {DeadlockError} If one of those without whom it cannot end waits for `task`, be it through others.
+ */
+export function refuseRingOf(task: Task, wait: Wait): void {
+  waitsNameHolders = true;
+  for (const holder of holdersOf(wait)) task._scheduler._refuseRing(task, holder);
+}
+
+/** The tasks without which a wait cannot end. */
+export function holdersOf(wait: Wait | undefined): Task[] {
+  try {
+    return [...wait?.holders?.() ?? []];
+  } catch {
+    return []; // somebody else's method
+  }
+}
+
 /**
  * Refuses a wait that would close a ring.
  *
@@ -67,7 +92,8 @@ export function deadlockOf(tasks: Task[], standings: Standing[] = []): DeadlockE
  */
 export function refuseRing(task: Task, target: Task): void {
   if (task !== target && target._parked === null) return; // it waits for nobody
-  const isWaitedFor = task === target || hasJoiners(task) || task._owner?.joins || task._extras?.held;
+  const isWaitedFor = task === target || hasJoiners(task) || task._owner?.joins || task._extras?.held ||
+    waitsNameHolders;
   if (!isWaitedFor) return;
   const ring = ringOf(task, target);
   if (ring === undefined) return;
@@ -99,7 +125,7 @@ function ringOf(task: Task, target: Task): Task[] | undefined {
       for (let link = cameFrom.get(task)!; link !== task; link = cameFrom.get(link)!) ring.unshift(link);
       return [task, ...ring];
     }
-    for (const holder of member._holders) {
+    for (const holder of holdersOf(member._parked?._wait)) {
       if (cameFrom.has(holder)) continue;
       cameFrom.set(holder, member);
       open.push(holder);
@@ -120,7 +146,7 @@ export function listWaits(tasks: Task[]): string[] {
     String(task.tid),
     task.name,
     task.waitingFor ?? task.state,
-    task._holders.map(String).join(", "),
+    holdersOf(task._parked?._wait).map(String).join(", "),
   ]);
   return tableOf([["tid", "name", "waits for", "held by"], ...rows]).map((line) => `  ${line}`);
 }

@@ -71,17 +71,17 @@ export interface Trap {
 
 /** The iterator that yields one object to the kernel, and ends with what the kernel answers. */
 export class TrapIterator<T> implements OperationIterator<T> {
-  #trap: Trap;
+  readonly target: Trap;
   #issued = false;
 
-  constructor(trap: Trap) {
-    this.#trap = trap;
+  constructor(target: Trap) {
+    this.target = target;
   }
 
   next(value?: unknown): IteratorResult<Yieldable, T> {
     if (this.#issued) return { done: true, value: value as T };
     this.#issued = true;
-    return { done: false, value: this.#trap as unknown as Yieldable };
+    return { done: false, value: this.target as unknown as Yieldable };
   }
 
   throw(error: unknown): IteratorResult<Yieldable, T> {
@@ -136,6 +136,8 @@ export function iteratorOf(value: unknown, verb: string): FrameIterator | undefi
   const iterate = (value as Partial<Operation<unknown>>)[Symbol.iterator];
   if (typeof iterate !== "function") return undefined;
   const iterator: unknown = iterate.call(value);
+  // A system call is its own iterator, but only from when it begins: two tasks could have been given the same.
+  if (iterator === value && TRAP in value) return new TrapIterator(value as Trap);
   if (!isIterator(iterator)) return undefined;
   return isGenerator(iterator) ? iteratorOf(iterator, verb) : iterator;
 }

@@ -17,6 +17,7 @@ import {
 } from "./_check.ts";
 import type { Clock } from "./_clock.ts";
 import type { Network } from "./_network.ts";
+import type { Wait } from "./_parking.ts";
 import type { Future } from "./future.ts";
 import type { Outcome, Task, TaskState } from "./task.ts";
 
@@ -156,3 +157,18 @@ export const OBSERVER: Kinds<Observer> = {
   systemCallEnd: aFunction,
   taskEnded: aFunction,
 };
+
+export const WAIT: Kinds<Wait> = {
+  reason: anything,
+  cancel: aFunction,
+  source: oneOf("tasks", "host", "outside", "either"),
+  holders: aFunction,
+};
+
+/** Whether what a wait has is of the right kind, at a glance. */
+export function isPlain({ source, cancel, holders }: Wait): boolean {
+  return (source === undefined || source === "host" || source === "tasks" || source === "outside" ||
+    source === "either") &&
+    (cancel === undefined || typeof cancel === "function") &&
+    (holders === undefined || typeof holders === "function");
+}

@@ -37,6 +37,18 @@ class PromiseLine implements Line {
 
 const lines = new WeakMap<Promise<unknown>, PromiseLine>();
 
+const heard = new WeakSet<Promise<unknown>>();
+
+/**
+ * If it is a promise: it may lose before it is waited for at all, and its rejection is then nobody's, but not unhandled.
+ * Once for each promise, as a reaction cannot be taken back.
+ */
+export function hear(promise: unknown): void {
+  if (!(promise instanceof Promise) || heard.has(promise)) return;
+  heard.add(promise);
+  promise.catch(() => {});
+}
+
 const THENABLE: Wait = { reason: "a promise", source: "outside" };
 
 /** Parks the task until the promise is settled. */

@@ -12,6 +12,7 @@
 import { isRecord } from "./_check.ts";
 import { describe, type Operation, TRAP, type Trap } from "./_operation.ts";
 import { Parked, type Wait } from "./_parking.ts";
+import { hear } from "./_promises.ts";
 import { Future } from "./future.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { SystemCall, until } from "./syscalls.ts";
@@ -199,8 +200,7 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
 /** The request of a case, if it is a single wait. */
 function trapOf(name: string, operation: SelectCase): Trap {
   if (isPromise(operation)) {
-    // It may lose before it is waited for at all: its rejection is then nobody's, but not unhandled.
-    if (operation instanceof Promise) operation.catch(() => {});
+    hear(operation);
     return until(operation) as unknown as Trap;
   }
   if (isSingleWait(operation)) return operation as unknown as Trap;

@@ -305,7 +305,8 @@ export class Future<T> implements Operation<T>, PromiseLike<T> {
     this._heard = true;
     return new Promise<T>((resolve, reject) => {
       this.addDoneCallback(() => {
-        if (this._state === SUCCEEDED) resolve(this.#value as T);
+        if (this.#value === this) reject(new TypeError(`Cannot await ${this}: its result is itself`));
+        else if (this._state === SUCCEEDED) resolve(this.#value as T);
         else reject(this.#value);
       });
     }).then(onFulfilled, onRejected);

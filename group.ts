@@ -23,6 +23,7 @@ import { describe, ENTERED, type FrameIterator, frameOf, isGenerator } from "./_
 import type { Operation, Work, Yieldable } from "./_operation.ts";
 import type { TaskOptions } from "./_options.ts";
 import { type Parked, ParkingPlace, Waiter } from "./_parking.ts";
+import { hear } from "./_promises.ts";
 import { Cancelled, JoinError } from "./errors.ts";
 import { Future } from "./future.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -401,7 +402,7 @@ function workOf(item: Awaitable, verb: string): Work<unknown> {
   if (typeof item === "function" || isGenerator(item)) return item as Work<unknown>;
   const waitable = typeof item === "object" && item !== null;
   // Its wait begins when a task comes to it: a rejection before that is not unhandled.
-  if (item instanceof Promise) item.catch(() => {});
+  hear(item);
   if (waitable && (item instanceof Task || typeof (item as PromiseLike<unknown>).then === "function")) {
     return () => waitFor(item as Yieldable);
   }

@@ -18,7 +18,7 @@ import * as boundaries from "./_boundary.ts";
 import { CallSites } from "./_call_sites.ts";
 import { anInstance, checkOptions, checkTid, isRecord, type Kind } from "./_check.ts";
 import { type Clock, systemClock } from "./_clock.ts";
-import { infoOf, refuseRing, waits } from "./_deadlock.ts";
+import { infoOf, refuseRing, refuseRingOf, waits } from "./_deadlock.ts";
 import { Drive, type Driver } from "./_drive.ts";
 import type { Ending } from "./_endings.ts";
 import { tell, tellOnAbort } from "./_kill.ts";
@@ -27,7 +27,15 @@ import type { Network } from "./_network.ts";
 import { Observers } from "./_observers.ts";
 import { describe, type Work } from "./_operation.ts";
 import * as operations from "./_operation.ts";
-import { arePlain, KILL_OPTIONS, OBSERVER, SCHEDULER_OPTIONS, TASK_OPTIONS } from "./_options.ts";
+import {
+  arePlain,
+  isPlain,
+  KILL_OPTIONS,
+  OBSERVER,
+  SCHEDULER_OPTIONS,
+  TASK_OPTIONS,
+  WAIT,
+} from "./_options.ts";
 import type { ErrorSource, Failure, KillOptions, Observer, SchedulerOptions } from "./_options.ts";
 import type { TaskInfo, TaskOptions } from "./_options.ts";
 import { Parked, type Wait } from "./_parking.ts";
@@ -310,7 +318,8 @@ export class Scheduler {
   }
 
   /**
-   * The seed's main loop: runs until every task of this scheduler that is no daemon has ended.
+   * The seed's main loop: runs until every task of this scheduler that is no daemon has ended. Daemons that belong to no `run`
+   * are then killed, whoever has spawned them.
    *
    * @returns When they have.
    * @throws {DeadlockError} If nothing could ever go on.
@@ -407,11 +416,15 @@ export class Scheduler {
    * @param wait What it waits for, in words, and how to undo that.
    * @returns The token that `resume` and `fail` take; it stands for this one wait.
    * @throws {InvalidStateError} If that task is not on the processor.
+   * @throws {TypeError} If `wait` is no object, or what it has is of the wrong kind.
+   * @throws {DeadlockError} If one of its `holders` waits for the task.
    */
   park(task: Task, wait: Wait): Parked {
     if (typeof wait !== "object" || wait === null) {
       throw new TypeError(`Cannot park ${task} for ${describe(wait)}: an object with a reason is wanted`);
     }
+    if (!isPlain(wait)) checkOptions(`park ${task}`, wait, WAIT);
+    if (wait.holders !== undefined) refuseRingOf(task, wait);
     return this._parkAs(task, new TokenOf(wait), wait);
   }
 

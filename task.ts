@@ -16,11 +16,10 @@ import { deliver, withdraw } from "./_cancellation.ts";
 import * as endings from "./_endings.ts";
 import type { Ending } from "./_endings.ts";
 import type { Kill } from "./_kill.ts";
-import { describe, generatorPrototype, TRAP } from "./_operation.ts";
+import { describe, generatorPrototype, TRAP, TrapIterator } from "./_operation.ts";
 import type { FrameIterator, Operation, OperationIterator, Trap } from "./_operation.ts";
 import * as operations from "./_operation.ts";
 import * as states from "./_processor.ts";
-import { SystemCall } from "./_system_call.ts";
 import { Parked, type Waiter } from "./_parking.ts";
 import * as parking from "./_parking.ts";
 import { Cancelled, JoinError } from "./errors.ts";
@@ -245,7 +244,10 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     return new Promise<T>((resolve, reject) => {
       const settle = () => {
         try {
-          resolve(this._result());
+          const value = this._result();
+          // To resolve with what resolves to itself is to ask it again and again, in microtasks, for ever.
+          if (value === this as unknown) throw new TypeError(`Cannot await ${this}: its value is itself`);
+          resolve(value);
         } catch (error) {
           reject(error);
         }
@@ -573,15 +575,6 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
     return this._inbox;
   }
 
-  /** @internal The tasks without which its wait cannot end. */
-  get _holders(): Task[] {
-    try {
-      return [...this._parked?._wait.holders?.() ?? []];
-    } catch {
-      return []; // somebody else's method
-    }
-  }
-
   /** @internal */
   get _extra(): Extras {
     return this._extras ??= new Extras();
@@ -618,12 +611,9 @@ export class Task<T = unknown> implements Operation<T>, PromiseLike<T> {
   }
 }
 
-/** Whether it is an operation of the kernel, which is then free again. */
+/** Whether it is an operation of the kernel. */
 function isOperation(top: FrameIterator | null): boolean {
-  if (top instanceof Parked) return true;
-  if (!(top instanceof SystemCall)) return false;
-  top._issued = false;
-  return true;
+  return top instanceof Parked || top instanceof TrapIterator;
 }
 
 /** What a foreign iterator has given, looked at where its errors still are those of its coroutine. */

@@ -337,6 +337,39 @@ class FromHost extends SystemCall<void> {
   }
 }
 
+Deno.test("a ring that leads through a wait of the user's is refused at once, whoever closes it", async () => {
+  class For extends SystemCall<void> {
+    readonly holders: () => Task[];
+    constructor(...holders: Task[]) {
+      super();
+      this.holders = () => holders;
+    }
+    handle(task: Task, scheduler: Scheduler) {
+      return scheduler.park(task, { reason: "a lock of the user's", holders: this.holders });
+    }
+  }
+  const log: string[] = [];
+  await virtual().run(function* main() {
+    yield* spawn(sleep(1000)); // which keeps the rest from being a deadlock
+    const me = yield* currentTask();
+    const closings = [(task: Task) => join(task), (task: Task) => new For(task), () => new For(me)];
+    for (const close of closings) {
+      const holder: Task = yield* spawn(new For(me));
+      yield;
+      try {
+        yield* close(holder);
+      } catch (error) {
+        log.push(`${(error as Error).name}: ${(error as Error).message.split(":")[0]}`);
+      }
+      yield* kill(holder);
+    }
+  });
+  const [join3, wait4, self] = log;
+  assertEquals(join3, "DeadlockError: Cannot wait for task 3, it would close a ring");
+  assertEquals(wait4, "DeadlockError: Cannot wait for task 4, it would close a ring");
+  assertEquals(self, 'DeadlockError: Cannot wait for task 1 "main", it would close a ring');
+});
+
 Deno.test("a wait that cannot say what for is reported all the same", async () => {
   const waits = [
     { reason: Symbol("godot") },

@@ -7,8 +7,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  all,
   type Coroutine,
   currentTask,
+  Future,
   getTid,
   InvalidStateError,
   join,
@@ -16,6 +18,7 @@ import {
   kill,
   newTask,
   type Parked,
+  Queue,
   run,
   Scheduler,
   sleep,
@@ -23,6 +26,7 @@ import {
   SystemCall,
   type Task,
   until,
+  type Wait,
   waitTask,
   type Work,
 } from "../mod.ts";
@@ -496,6 +500,41 @@ Deno.test("a system call gives its value at once, or its error at the yield, or 
     return seen;
   });
   assertEquals(seen, [3, "RangeError", "resumed", 3, "RangeError", "resumed"]);
+});
+
+Deno.test("one call that is given to several tasks is made by each of them", async () => {
+  const queue = new Queue<number>();
+  const get = queue.get();
+  const once = until(Promise.resolve("once"));
+  const values = await virtual().run(function* () {
+    const tasks = [yield* spawn(get), yield* spawn(get), yield* spawn(() => get)];
+    const both = yield* spawn(all([once, once]));
+    yield;
+    for (let i = 1; i <= 3; i++) queue.tryPut(i);
+    const values: unknown[] = [];
+    for (const task of tasks) values.push(yield* task);
+    return [...values, ...yield* both, ...yield* all([getTid(), getTid()])];
+  });
+  assertEquals(values, [1, 2, 3, "once", "once", 8, 9]);
+});
+
+Deno.test("to await what is its own value is refused, and does not keep the host out for ever", async () => {
+  await assertRejects(() => run(currentTask()), TypeError, "its value is itself");
+  const future = new Future<unknown>();
+  future.setResult(future);
+  await assertRejects(async () => await future, TypeError, "Cannot await a future: its result is itself");
+});
+
+Deno.test("what a wait has is looked at when it is parked", async () => {
+  const waits = [{ source: "hots" }, { cancel: 5 }, { holders: [] }] as unknown as Wait[];
+  for (const wait of waits) {
+    const call = new (class extends SystemCall<void> {
+      handle(task: Task, scheduler: Scheduler): Parked {
+        return scheduler.park(task, { ...wait, reason: "x" });
+      }
+    })();
+    await assertRejects(() => run(call), TypeError, `: ${Object.keys(wait)[0]} is `);
+  }
 });
 
 Deno.test("what is no token is refused where one is wanted", () => {

@@ -211,8 +211,8 @@ function endpointOf({ port, hostname = "127.0.0.1", path }: MonitorOptions): End
 
 /**
  * Starts a monitor: a daemon task that serves a shell into the scheduler, to be talked to with `nc` or `telnet`. It belongs
- * to the run of the calling task and ends with that; started outside tasks, it lives until it is closed. It answers while the
- * loop turns.
+ * to the run of the calling task and ends with that; started outside tasks, it lives until it is closed, or a `mainLoop` of
+ * that scheduler is over. It answers while the loop turns.
  *
  * | command | |
  * | --- | --- |

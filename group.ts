@@ -442,7 +442,7 @@ function* runItems(
     return tasks;
   }
   const line = new ParkingPlace<SlotWaiter>();
-  let free = Math.floor(concurrency);
+  let free = concurrency;
   for (const item of items) {
     if (free === 0) yield* new Slot(line);
     else free--;

@@ -16,16 +16,17 @@ import {
   LineCall,
   nameOf,
   refuse,
-  stand,
   type SyncOptions,
-  takeFirst,
   titled,
-  wake,
 } from "./_waiting.ts";
+import * as waiting from "./_waiting.ts";
 import { ClosedError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { stand, takeFirst, wake } = waiting;
 
 /**
  * A channel of messages, which can be closed. `send` waits until the message is received, or has a place in the buffer;
@@ -178,37 +179,38 @@ export class Channel<T> {
 }
 
 class Send<T> extends LineCall<void> {
-  readonly #channel: Channel<T>;
-  readonly message: T;
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly channel: Channel<T>;
+  declare readonly message: T;
 
   constructor(channel: Channel<T>, message: T) {
     super();
-    this.#channel = channel;
+    this.channel = channel;
     this.message = message;
   }
 
   get reason(): string {
-    return `send to ${this.#channel._title}`;
+    return `send to ${this.channel._title}`;
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#channel._send(this, task, scheduler);
+    return this.channel._send(this, task, scheduler);
   }
 }
 
 class Receive<T> extends LineCall<IteratorResult<T, undefined>> {
-  readonly #channel: Channel<T>;
+  declare readonly channel: Channel<T>;
 
   constructor(channel: Channel<T>) {
     super();
-    this.#channel = channel;
+    this.channel = channel;
   }
 
   get reason(): string {
-    return `receive from ${this.#channel._title}`;
+    return `receive from ${this.channel._title}`;
   }
 
   handle(task: Task, scheduler: Scheduler): IteratorResult<T, undefined> | Parked {
-    return this.#channel._receive(this, task, scheduler);
+    return this.channel._receive(this, task, scheduler);
   }
 }

@@ -15,17 +15,18 @@ import {
   CallWaiter,
   LineCall,
   refuse,
-  stand,
   SYNC_OPTIONS,
   type SyncOptions,
-  takeFirst,
   titled,
-  wake,
 } from "./_waiting.ts";
+import * as waiting from "./_waiting.ts";
 import { InvalidStateError } from "./errors.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SystemCall } from "./syscalls.ts";
 import type { Task } from "./task.ts";
+
+// Not imported by name, for the reason that `task.ts` gives.
+const { stand, takeFirst, wake } = waiting;
 
 /** How a queue is set up. */
 export interface QueueOptions<T> extends SyncOptions {
@@ -222,38 +223,39 @@ export class Queue<T> {
 }
 
 class Put<T> extends LineCall<void> {
-  readonly #queue: Queue<T>;
-  readonly item: T;
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly queue: Queue<T>;
+  declare readonly item: T;
 
   constructor(queue: Queue<T>, item: T) {
     super();
-    this.#queue = queue;
+    this.queue = queue;
     this.item = item;
   }
 
   get reason(): string {
-    return `put to ${this.#queue._title}`;
+    return `put to ${this.queue._title}`;
   }
 
   handle(task: Task, scheduler: Scheduler): void | Parked {
-    return this.#queue._put(this, task, scheduler);
+    return this.queue._put(this, task, scheduler);
   }
 }
 
 class Get<T> extends LineCall<T> {
-  readonly #queue: Queue<T>;
+  declare readonly queue: Queue<T>;
 
   constructor(queue: Queue<T>) {
     super();
-    this.#queue = queue;
+    this.queue = queue;
   }
 
   get reason(): string {
-    return `get from ${this.#queue._title}`;
+    return `get from ${this.queue._title}`;
   }
 
   handle(task: Task, scheduler: Scheduler): T | Parked {
-    return this.#queue._get(this, task, scheduler);
+    return this.queue._get(this, task, scheduler);
   }
 }
 

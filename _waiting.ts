@@ -30,7 +30,8 @@ export abstract class LineCall<T> extends SystemCall<T> {
 
 /** A task that stands in a line for a call. */
 export class CallWaiter<C extends LineCall<unknown>> extends Waiter {
-  readonly call: C;
+  // Declared, and set by the constructor, for the reason that `Parked` gives.
+  declare readonly call: C;
 
   constructor(call: C) {
     super();

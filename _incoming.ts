@@ -8,6 +8,7 @@
  * @module
  */
 
+import { Delimiter } from "./_delimiter.ts";
 import { Intake, NOT_YET, Take } from "./_intake.ts";
 import { ReceiveBuffer } from "./_receive_buffer.ts";
 import { EndOfStreamError, LimitError } from "./errors.ts";
@@ -89,9 +90,9 @@ export class Incoming extends Intake {
     return this.#buffer.takeText(n, length);
   }
 
-  /** Where `pattern` begins, at `from` or after it; -1 if it has not come. */
-  indexOf(pattern: Uint8Array, from: number): number {
-    return this.#buffer.indexOf(pattern, from);
+  /** Where `delimiter` begins, at `from` or after it; -1 if it has not come. */
+  find(delimiter: Delimiter, from: number): number {
+    return this.#buffer.find(delimiter, from);
   }
 
   /** The byte at an index from the first that can be taken. */
@@ -240,11 +241,11 @@ export class ReadAll extends Receive<Bytes> {
 
 /** Takes up to a delimiter. */
 abstract class ReceiveDelimited<T> extends Receive<T> {
-  readonly #delimiter: Uint8Array;
+  readonly #delimiter: Delimiter;
   /** How far the stream has been searched, in bytes from its very start: nothing is looked at twice. */
   #searched = 0;
 
-  constructor(incoming: Incoming, delimiter: Uint8Array) {
+  constructor(incoming: Incoming, delimiter: Delimiter) {
     super(incoming);
     this.#delimiter = delimiter;
   }
@@ -252,7 +253,7 @@ abstract class ReceiveDelimited<T> extends Receive<T> {
   /** How many bytes there are up to the end of the delimiter; 0 if that has not come. */
   protected find(): number {
     const { intake } = this;
-    const at = intake.indexOf(this.#delimiter, Math.max(0, this.#searched - intake.taken));
+    const at = intake.find(this.#delimiter, Math.max(0, this.#searched - intake.taken));
     if (at >= 0) return at + this.#delimiter.length;
     this.#searched = intake.taken + Math.max(0, intake.size - this.#delimiter.length + 1);
     return 0;
@@ -263,7 +264,7 @@ export class RecvUntil extends ReceiveDelimited<Bytes> {
   readonly #maxBytes: number;
 
   constructor(incoming: Incoming, delimiter: Uint8Array, maxBytes: number) {
-    super(incoming, delimiter);
+    super(incoming, new Delimiter(delimiter));
     this.#maxBytes = maxBytes;
   }
 
@@ -285,7 +286,7 @@ export class RecvUntil extends ReceiveDelimited<Bytes> {
 
 const LF = 10;
 const CR = 13;
-const LINE_END = new Uint8Array([LF]);
+const LINE_END = new Delimiter(new Uint8Array([LF]));
 
 /** A line as text, without its end. */
 abstract class ReceiveLine<T> extends ReceiveDelimited<T> {

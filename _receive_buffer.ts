@@ -16,6 +16,8 @@
  * @module
  */
 
+import type { Delimiter } from "./_delimiter.ts";
+
 /** The first read of a connection, and what an idle one holds: enough for a message, 40 MB for ten thousand of them. */
 const SMALL = 4096;
 /** The largest read: beyond it the allocation grows as fast as what it saves. */
@@ -144,18 +146,10 @@ export class ReceiveBuffer {
     return textOf(this.#bytes!, start, start + length);
   }
 
-  /** Where `pattern` begins, counted from the first byte, at `from` or after it; -1 if it has not come. */
-  indexOf(pattern: Uint8Array, from: number): number {
+  /** Where `delimiter` begins, counted from the first byte, at `from` or after it; -1 if it has not come. */
+  find(delimiter: Delimiter, from: number): number {
     if (this.#bytes === null) return -1;
-    const bytes = this.#bytes.subarray(this.#start, this.#end);
-    const first = pattern[0]!;
-    const last = bytes.length - pattern.length;
-    for (let at = bytes.indexOf(first, from); at >= 0 && at <= last; at = bytes.indexOf(first, at + 1)) {
-      let matched = 1;
-      while (matched < pattern.length && bytes[at + matched] === pattern[matched]) matched++;
-      if (matched === pattern.length) return at;
-    }
-    return -1;
+    return delimiter.find(this.#bytes.subarray(this.#start, this.#end), from);
   }
 
   /** The byte at an index from the first that can be taken. */

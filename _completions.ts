@@ -77,13 +77,18 @@ export class Completions<T> implements AsCompleted<T> {
 
   #start(works: Work<unknown>[], task: Task, scheduler: Scheduler): void {
     this.#works = null;
-    const tasks = works.map((work) => scheduler.spawn(work));
-    for (const child of tasks) {
-      this.#running.add(child);
-      child._whenEnded(new EndCallback(() => this.#arrived(child)));
-    }
     if (this.#owner === null || this.#owner._state === ENDED) this.#owner = task;
     (this.#owner._extra.atEnd ??= []).push(this.#giveUp);
+    try {
+      for (const work of works) {
+        const child: Task = scheduler.spawn(work);
+        this.#running.add(child);
+        child._whenEnded(new EndCallback(() => this.#arrived(child)));
+      }
+    } catch (error) {
+      this.close(); // one could not be started: nobody gets the others
+      throw error;
+    }
   }
 
   #arrived(child: Task): void {

@@ -75,7 +75,7 @@ export function refuseRingOf(task: Task, wait: Wait): void {
 }
 
 /** The tasks without which a wait cannot end. */
-export function holdersOf(wait: Wait | undefined): Task[] {
+function holdersOf(wait: Wait | undefined): Task[] {
   try {
     return [...wait?.holders?.() ?? []];
   } catch {

@@ -35,10 +35,12 @@ export class Incoming extends Intake {
     this.owner = socket;
     this.#pulled = (error, n) => {
       if (this.isClosed) return;
+      const lent = this.#lent;
+      this.#lent = null;
       if (error !== null) this.#end(socket._readFailed(error));
       else if (n === null) this.#end(socket._failure);
-      else if (this.#lent === null) this.#buffer.filled(n!);
-      else this.#land(this.#lent, n!);
+      else if (lent === null) this.#buffer.filled(n!);
+      else this.#land(lent, n!);
       this.pulled();
     };
   }
@@ -125,7 +127,6 @@ export class Incoming extends Intake {
   /** The host has read into a caller's memory. If that one has gone, the bytes are anybody's. */
   #land(memory: Bytes, n: number): void {
     const { first } = this;
-    this.#lent = null;
     if (memory.length < n) this.#end(detached());
     else if (first instanceof RecvInto && first.memory === memory) this.#landed = n;
     else this.#buffer.put(memory.subarray(0, n));

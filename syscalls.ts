@@ -229,8 +229,8 @@ export class KillTask extends SystemCall<boolean> {
     }
     if (this.#options.wait === false) return true;
     const parked = target._awaitEnd(task, new Killer(target));
-    // Its own scheduler may have nobody who runs it.
-    if (target._scheduler !== scheduler) target._scheduler.kill(target, this.#options);
+    // Its own scheduler may have nobody who runs it: somebody who waits there for its end makes it turn. It has been told.
+    if (target._scheduler !== scheduler) target._scheduler.kill(target);
     return parked;
   }
 }

@@ -670,6 +670,24 @@ Deno.test("asCompleted: a next that is cancelled loses nothing, and what nobody 
   assertEquals(log, ["TimeoutError", "TimeoutError", "a slept", "a done", "got a", "b told", "b done"]);
 });
 
+Deno.test("asCompleted ends what it has started if something in its list cannot be started", () => {
+  const log: string[] = [];
+  virtual().runSync(function* () {
+    const taken = sleeper(log, "taken", 1)();
+    yield* yield* spawn(taken);
+    const completed = asCompleted([sleeper(log, "first", 100), taken]);
+    try {
+      yield* completed.next();
+    } catch (error) {
+      log.push((error as Error).name);
+    }
+    log.push(`over: ${(yield* completed.next()).done}`);
+    yield* sleep(2);
+    log.push("later");
+  });
+  assertEquals(log, ["taken slept", "taken done", "TypeError", "over: true", "later"]);
+});
+
 Deno.test("asCompleted that is closed ends what it has started, and lets go of what it waits for", () => {
   const log: string[] = [];
   const scheduler = virtual();

@@ -1072,7 +1072,7 @@ Deno.test("a task that kills itself again in its cleanup would wait for itself: 
         } catch (error) {
           say(`refused: ${words(error)}`);
         }
-        say(`told only: ${yield* kill(self, { wait: false })}`);
+        say(`only told: ${yield* kill(self, { wait: false })}`);
         yield* sleep(1);
         say("cleaned up");
       }
@@ -1080,7 +1080,7 @@ Deno.test("a task that kills itself again in its cleanup would wait for itself: 
     yield* waitTask(task.tid);
     say(ending(task));
   });
-  assertEquals(log, ["0 refused: DeadlockError", "0 told only: true", "1 cleaned up", "1 killed"]);
+  assertEquals(log, ["0 refused: DeadlockError", "0 only told: true", "1 cleaned up", "1 killed"]);
 });
 
 Deno.test("a task that kills itself in a shield would wait for itself: refused there, and delivered after it", () => {
@@ -1094,7 +1094,7 @@ Deno.test("a task that kills itself in a shield would wait for itself: refused t
         } catch (error) {
           say(`refused: ${words(error)}`);
         }
-        say(`told only: ${yield* kill(self, { wait: false })}`);
+        say(`only told: ${yield* kill(self, { wait: false })}`);
         yield* sleep(1);
         say("the shield ends");
       });
@@ -1110,7 +1110,7 @@ Deno.test("a task that kills itself in a shield would wait for itself: refused t
   });
   assertEquals(log, [
     "0 refused: DeadlockError",
-    "0 told only: true",
+    "0 only told: true",
     "1 the shield ends",
     "100 killed why",
   ]);
@@ -3871,6 +3871,25 @@ Deno.test("a task of a scheduler that nobody runs can be killed from a task of a
   assertEquals(task.state, "waiting");
   assertEquals(await new Scheduler().run(kill(task)), true);
   assertEquals(log, ["cleaned up"]);
+});
+
+Deno.test("a task of another scheduler that is killed by force is forced once: its cleanup runs to the end", async () => {
+  const log: string[] = [];
+  const [near, far] = [
+    new Scheduler({ clock: new VirtualClock() }),
+    new Scheduler({ clock: new VirtualClock() }),
+  ];
+  const task = far.spawn(function* () {
+    try {
+      yield* sleep(1000);
+    } finally {
+      yield* sleep(20);
+      log.push("cleaned up");
+    }
+  });
+  await far.run(sleep(5));
+  log.push(`${await near.run(kill(task, { force: true }))}`, `at ${far.now()}`);
+  assertEquals(log, ["cleaned up", "true", "at 25"]);
 });
 
 Deno.test("a daemon that is killed through another scheduler belongs to its own: both main loops end", async () => {
